@@ -1,0 +1,141 @@
+/**
+ * Tasks and their revisions: what users deploy, as every part of Quiver sees it.
+ *
+ * A manifest (`config/manifest.ts`) is what people write; a `TaskSpec` is what it means, with every
+ * default filled in and every quantity a number. A revision pairs a spec with an image, for ever.
+ */
+
+import type { Digest } from './digest.ts'
+
+export type Isolation = 'wasm' | 'sandbox' | 'microvm'
+
+/** How a revision of a task is run. JSON-serialisable; the unit is in the name of every number. */
+export interface TaskSpec {
+  readonly name: string
+  readonly isolation: Isolation
+  /** What follows the binary in argv. */
+  readonly args: readonly string[]
+  /** argv[0]; the binary's own name when null. Selects the applet of a multi-call binary. */
+  readonly argv0: string | null
+  readonly env: Readonly<Record<string, string>>
+  /** Absolute path inside the instance; `/app` holds the image. */
+  readonly workdir: string
+  /** Null for a task without a web server. */
+  readonly http: HttpSpec | null
+  /** Plain TCP ports, beside the HTTP one. */
+  readonly ports: readonly PortSpec[]
+  readonly scale: ScaleSpec
+  readonly limits: LimitsSpec
+  /** Path that must answer 200 before the first request; null: a listening port is enough. */
+  readonly readyPath: string | null
+  /** Outside hosts that may be reached. */
+  readonly allow: readonly OutsideHost[]
+  /** Other tasks that may be reached, each under a name of its own. */
+  readonly connect: readonly Connection[]
+  readonly network: 'private' | 'none' | 'host'
+  /** `/app` is a private copy that may be written; otherwise it is shared and read-only. */
+  readonly isWritable: boolean
+  /** Signal number that asks the process to end, 15 unless chosen. */
+  readonly stopSignal: number
+}
+
+export interface HttpSpec {
+  /** Port inside the instance, 1–65535; also given as `$PORT`. */
+  readonly port: number
+  /** As written, such as `GET example.com/api/:id`; `<name>.localhost` when none is written. */
+  readonly routes: readonly string[]
+  readonly sticky: 'none' | 'cookie' | 'client'
+}
+
+export interface PortSpec {
+  /** Port inside the instance, 1–65535. */
+  readonly port: number
+  /** Where the host listens for it; null: only other tasks reach it. */
+  readonly publish: { readonly address: string; readonly port: number } | null
+}
+
+export interface ScaleSpec {
+  readonly min: number
+  readonly max: number
+  /** Requests in flight per instance. */
+  readonly concurrency: number
+  /** Idle time before an instance is frozen; null: never. */
+  readonly pauseAfterMs: number | null
+  /** Idle time before an instance is stopped; null: never. */
+  readonly stopAfterMs: number | null
+}
+
+export interface LimitsSpec {
+  readonly memoryBytes: number
+  /** Thousandths of a core, once ready; null: not limited. */
+  readonly cpuMillis: number | null
+  /** Thousandths of a core until ready. */
+  readonly startCpuMillis: number
+  readonly pids: number
+  /** Open files per process (RLIMIT_NOFILE). */
+  readonly files: number
+  /** Largest file a process may write (RLIMIT_FSIZE); null: bounded by tmpfs only. */
+  readonly fileBytes: number | null
+  /** Size of each tmpfs: `/tmp`, and `/app` when it is writable. */
+  readonly tmpBytes: number
+  readonly requestTimeoutMs: number
+  readonly startTimeoutMs: number
+  /** Between the stop signal and SIGKILL. */
+  readonly stopTimeoutMs: number
+  /** Longest life of one instance; null: no limit. */
+  readonly wallTimeMs: number | null
+  /** Largest request body; null: no limit. */
+  readonly bodyBytes: number | null
+  /** Requests that may wait for a start. */
+  readonly queueLength: number
+  /** Log kept per instance, in all its files together. */
+  readonly logBytes: number
+}
+
+export interface OutsideHost {
+  readonly scheme: 'http' | 'https' | 'tcp'
+  /** Lower-case host name, an address, or `*.example.com`. */
+  readonly host: string
+  readonly port: number
+}
+
+export interface Connection {
+  readonly task: string
+  /** Host name inside the instance; the task's name unless chosen. */
+  readonly as: string
+  /** Port inside the instance, and for plain TCP the port of the other task too. */
+  readonly port: number
+  readonly kind: 'http' | 'tcp'
+}
+
+export interface Revision {
+  readonly task: string
+  /** 1, 2, 3 … in the order of deployment. */
+  readonly number: number
+  readonly image: Digest
+  readonly spec: TaskSpec
+  /** Milliseconds since the epoch. */
+  readonly createdAtMs: number
+}
+
+export interface Task {
+  readonly name: string
+  /** Percent of new requests per revision; sums to 100; the first is the current one. */
+  readonly traffic: readonly TrafficShare[]
+  /** Newest revision number ever used. */
+  readonly revisionLast: number
+  /** The revision that was current before, for rollback; null when there is none. */
+  readonly previous: number | null
+  /** `stopped`: by a person, until started; it answers 503. */
+  readonly desired: 'on' | 'stopped'
+  /** Set by `scale`; null: as the revision's `[scale]` says. */
+  readonly instances: number | null
+  /** Index into the node's uid range, for good. */
+  readonly uidIndex: number
+  readonly createdAtMs: number
+}
+
+export interface TrafficShare {
+  readonly revision: number
+  readonly percent: number
+}

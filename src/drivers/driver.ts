@@ -1,0 +1,174 @@
+/**
+ * The contract between the scheduler and one isolation technology.
+ *
+ *     driver:    probe ─▶ (prepare | adopt)* ─▶ [Symbol.asyncDispose]
+ *     instance:  prepared ─▶ starting ─▶ running ⇄ paused ─▶ exited | failed
+ *
+ * A driver owns processes, mounts, cgroups and sockets of instances, and nothing else: no state store, no
+ * routing, no retries. Those belong to the scheduler. Instances outlive the driver object: disposing it
+ * lets go of them; `adopt` finds them again. Every driver passes `tests/conformance/driver.ts`, unmodified.
+ */
+
+import type { Duplex } from 'node:stream'
+
+import type { ExitReason, ExitReport, InstanceState, Phase, Usage } from '../core/instance.ts'
+import type { Isolation, TaskSpec } from '../core/task.ts'
+
+export interface Driver extends AsyncDisposable {
+  readonly isolation: Isolation
+  readonly capabilities: Capabilities
+
+  /** Reports what this host offers, without changing it. Never throws for a missing feature. */
+  probe(): Promise<ProbeReport>
+
+  /**
+   * Makes the instance's folder, cgroups and identity; starts nothing. Cheap: it is part of every cold start.
+   *
+   * @throws QuiverError `invalid_argument/SPEC_UNSUPPORTED` for what `capabilities` does not offer
+   */
+  prepare(plan: InstancePlan): Promise<Instance>
+
+  /**
+   * Called once, before any `prepare`: finds what an earlier control process left. Live instances are returned in
+   * the state they are in; what is dead is cleaned up and returned as `exited` once, so that its end can be told.
+   * Touches only what belongs to this node.
+   */
+  adopt(): Promise<readonly Instance[]>
+}
+
+/** Everything a driver needs to know; fixed for the instance's life; survives in its folder as JSON. */
+export interface InstancePlan {
+  /** `<task>-<revision>-<6 base32 characters>`. */
+  readonly id: string
+  readonly task: string
+  readonly revision: number
+  readonly spec: TaskSpec
+  /** Absolute paths of materialised trees, and the absolute path of the program within the binary's. */
+  readonly binaryTree: string
+  readonly imageTree: string
+  readonly entry: string
+  /** Complete environment. Kept out of the folder's JSON: it may hold secrets. */
+  readonly env: Readonly<Record<string, string>>
+  readonly uidIndex: number
+  /** What the instance may reach, each under an address and port of its own inside. */
+  readonly relays: readonly Relay[]
+  /** Proves to the egress relay which instance is asking. 32 hexadecimal digits. */
+  readonly token: string
+  readonly stdio: StdioPlan
+  /** True for one execution with an end: exit status 0 is then success, and nothing restarts it. */
+  readonly isRun: boolean
+}
+
+export interface Relay {
+  /** Host name inside, for /etc/hosts. */
+  readonly name: string
+  /** 127.x address inside. */
+  readonly address: string
+  readonly port: number
+}
+
+export interface StdioPlan {
+  readonly isTerminal: boolean
+  /** Wait for the first attachment before the program starts, so that it sees every byte. */
+  readonly isHeld: boolean
+  /** Otherwise stdin is /dev/null. */
+  readonly hasStdin: boolean
+}
+
+export interface Instance extends AsyncDisposable {
+  readonly plan: InstancePlan
+  readonly state: InstanceState
+  readonly phases: readonly Phase[]
+  /** Folder on the host with `log/`, kept until `remove`. */
+  readonly folder: string
+
+  /** How the data plane opens a stream to a port of the instance. */
+  readonly endpoint: Endpoint
+
+  /**
+   * Starts the program; resolves once the declared port listens (at once after exec for a task without ports).
+   *
+   * @throws QuiverError `deadline_exceeded/START_TIMEOUT`, `failed_precondition/START_FAILED` (exec format, missing
+   *   program …), `failed_precondition/WRONG_PORT` (listens elsewhere; names both), `failed_precondition/EXITED_EARLY`
+   *   with status and last lines. The instance is dead afterwards.
+   */
+  start(signal: AbortSignal): Promise<void>
+
+  /** From now on the running CPU limit applies, not the starting one. */
+  settle(): Promise<void>
+
+  /** Resolves when the instance has ended and its processes are gone, however it ended. Never rejects. */
+  readonly exited: Promise<ExitReport>
+
+  pause(): Promise<void>
+  resume(): Promise<void>
+
+  /** Sends a signal to the task's process. */
+  signal(signal: number): Promise<void>
+
+  /** Stop signal, then after `graceMs` SIGKILL; `reason` goes into the report. Resolves as `exited`. */
+  stop(reason: ExitReason, graceMs: number): Promise<ExitReport>
+
+  usage(): Promise<Usage>
+
+  /** Another process in the instance; ends with the connection. */
+  exec(request: ExecRequest): Promise<Session>
+  /** Joins the program's own stdio, beginning with what the bounded buffer still holds. */
+  attach(isPrimary: boolean): Promise<Session>
+
+  /** Deletes the folder. Only after `exited`. */
+  remove(): Promise<void>
+}
+
+/**
+ * `descriptor`: a SOCK_SEQPACKET socket at `path` answers with a connected stream (docs/internals/ainit.md);
+ * `socket`: connect to `path`.
+ */
+export interface Endpoint {
+  readonly kind: 'descriptor' | 'socket'
+  readonly path: string
+}
+
+export interface ExecRequest {
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly terminal: { readonly rows: number; readonly columns: number } | null
+  /** Run the node's static busybox under this name instead of a program of the instance. */
+  readonly isLent: boolean
+}
+
+/** Stdio of one process. Close `stdin` to send end-of-file; destroying all of it hangs up. */
+export interface Session extends AsyncDisposable {
+  readonly stdin: NodeJS.WritableStream
+  readonly stdout: NodeJS.ReadableStream
+  readonly stderr: NodeJS.ReadableStream
+  resize(rows: number, columns: number): void
+  signal(signal: number): void
+  /** Status 0–255; 128 + n for signal n. Rejects when the connection is lost. */
+  readonly status: Promise<number>
+}
+
+export interface Capabilities {
+  readonly pause: boolean
+  readonly snapshot: boolean
+  readonly memoryBytesMin: number
+}
+
+export interface ProbeReport {
+  readonly usable: boolean
+  readonly findings: readonly ProbeFinding[]
+}
+
+export interface ProbeFinding {
+  readonly feature: string
+  readonly present: boolean
+  /** False: `quiver up` works without it, with less. */
+  readonly isRequired: boolean
+  /** What is lost without it, and how to get it. */
+  readonly remedy?: string
+  /** Debian packages that bring it. */
+  readonly packages?: readonly string[]
+}
+
+/** A duplex stream to a port inside an instance. */
+export type OpenStream = (endpoint: Endpoint, port: number, signal: AbortSignal) => Promise<Duplex>
