@@ -1,0 +1,397 @@
+/**
+ * What the control API shows and accepts, as types. Their validation is in `schemas.ts`, so that the client can know
+ * the types without loading a validator. Times are milliseconds since the epoch, sizes are bytes.
+ */
+
+import type { Digest } from '../core/digest.ts'
+import type { ExitReport, InstanceState, Phase, StartKind, Usage } from '../core/instance.ts'
+import type { ErrorBody, TaskCounters } from '../core/link.ts'
+import type { Isolation, TaskSpec, TrafficShare } from '../core/task.ts'
+import type { BinaryConfig, ImageConfig } from '../images/images.ts'
+
+/**
+ * One word for people: `idle` (nothing runs, a request starts it), `starting`, `running`, `paused`, `stopped` (by a
+ * person), `failing` (its last start failed, or it is backing off from a crash loop).
+ */
+export type TaskState = 'idle' | 'starting' | 'running' | 'paused' | 'stopped' | 'failing'
+
+export interface TaskView {
+  readonly name: string
+  readonly state: TaskState
+  readonly desired: 'on' | 'stopped'
+  /** The current revision: the first of `traffic`. */
+  readonly revision: number
+  readonly image: Digest
+  /** What `runtime` or `file` said. */
+  readonly runtime: string
+  readonly isolation: Isolation
+  readonly urls: readonly string[]
+  readonly traffic: readonly TrafficShare[]
+  /** Set by `scale`; null: as `[scale]` says. */
+  readonly instancesWanted: number | null
+  /** Starting, running or paused. */
+  readonly instancesLive: number
+  /** Running or paused: able to serve at once or after a resume. */
+  readonly instancesReady: number
+  /** Sum over live instances; 0 when nothing runs. */
+  readonly memoryBytes: number
+  /** Answered since the proxy started. */
+  readonly requests: number
+  readonly createdAtMs: number
+  /** When the current revision was deployed. */
+  readonly deployedAtMs: number
+  /** What failed last and is not cured by a later start. */
+  readonly lastError: TaskErrorView | null
+}
+
+export interface TaskErrorView extends ErrorBody {
+  readonly atMs: number
+  readonly revision: number
+  readonly instance: string | null
+  /** Last lines of the instance's log; empty when there are none. */
+  readonly logTail: readonly string[]
+}
+
+/** What `describe` shows. */
+export interface TaskDetail extends TaskView {
+  /** Newest first. */
+  readonly revisions: readonly RevisionView[]
+  readonly routes: readonly string[]
+  readonly publish: readonly PublishView[]
+  /** Live ones, then those that ended and are still kept, newest first. */
+  readonly instances: readonly InstanceView[]
+  /** Null before the first report of the proxy. */
+  readonly counters: TaskCounters | null
+  /** Newest first, a bounded number. */
+  readonly errors: readonly TaskErrorView[]
+  /** Back-off: no start is tried before this time; null: none. */
+  readonly backOffUntilMs: number | null
+}
+
+export interface RevisionView {
+  readonly number: number
+  readonly image: Digest
+  readonly runtime: string
+  /** Of new requests; 0 for one that is kept for rollback. */
+  readonly percent: number
+  readonly instancesLive: number
+  readonly spec: TaskSpec
+  readonly createdAtMs: number
+}
+
+/** A plain TCP port that the host listens on. */
+export interface PublishView {
+  readonly address: string
+  readonly hostPort: number
+  readonly port: number
+  /** Why it could not be bound; null when it is. */
+  readonly error: string | null
+}
+
+export interface InstanceView {
+  readonly id: string
+  readonly task: string
+  readonly revision: number
+  readonly state: InstanceState
+  /** One execution with an end, made by `run`. */
+  readonly isRun: boolean
+  /** Of the last wake; null while starting. */
+  readonly startKind: StartKind | null
+  readonly createdAtMs: number
+  readonly phases: readonly PhaseView[]
+  /** Null when it has ended. */
+  readonly usage: Usage | null
+  readonly inFlight: number
+  readonly requests: number
+  /** Null while it lives. */
+  readonly exit: ExitReport | null
+  /** The sentence for `exit.reason`, with figures where they help; null while it lives. */
+  readonly exitText: string | null
+  /** Why its start failed; null: it did not. */
+  readonly error: ErrorBody | null
+}
+
+/** One bar of the waterfall. */
+export interface PhaseView {
+  readonly name: Phase['name']
+  /** From the wake to the beginning of this phase, in milliseconds with fractions. */
+  readonly startMs: number
+  readonly durationMs: number
+}
+
+/** What a deployment or a run changes of the image's `spec`; absent: nothing. */
+export interface SpecOverrides {
+  /** Replaces what follows the binary in argv. */
+  readonly args?: readonly string[] | undefined
+  /** Merged over the image's. */
+  readonly env?: Readonly<Record<string, string>> | undefined
+  readonly memoryBytes?: number | undefined
+  readonly cpuMillis?: number | undefined
+  readonly isolation?: Isolation | undefined
+  /** Published ports; each replaces the image's declaration of the same `port`. */
+  readonly publish?: readonly PublishRequest[] | undefined
+}
+
+export interface PublishRequest {
+  readonly address: string
+  readonly hostPort: number
+  readonly port: number
+}
+
+export interface DeployRequest {
+  readonly image: Digest
+  /** The image's own name unless given. */
+  readonly name?: string | undefined
+  /** A named start configuration of the image. */
+  readonly config?: string | undefined
+  readonly overrides?: SpecOverrides | undefined
+  /** Of new requests for the new revision, 1–100; 100 unless given. The rest stays with the current revision. */
+  readonly trafficPercent?: number | undefined
+}
+
+export interface DeployResult {
+  readonly task: string
+  readonly revision: number
+  readonly image: Digest
+  readonly imageBytes: number
+  readonly urls: readonly string[]
+  readonly publish: readonly PublishView[]
+  /** True: the current revision has this image and this spec already; nothing was done. */
+  readonly isUnchanged: boolean
+  /** True: the task did not exist. */
+  readonly isNew: boolean
+  /** What took how long, in order: `materialise`, `commit`, `ready` … */
+  readonly timings: readonly Timing[]
+}
+
+export interface Timing {
+  readonly name: string
+  readonly ms: number
+}
+
+/** What a deployment would change. */
+export interface DeployDifference {
+  readonly task: string
+  readonly isNew: boolean
+  readonly isUnchanged: boolean
+  /** The revision it is compared with; null for a new task. */
+  readonly revision: number | null
+  /** Of the specification, by dotted path; JSON text, null for "not there". */
+  readonly changes: readonly {
+    readonly path: string
+    readonly before: string | null
+    readonly after: string | null
+  }[]
+  readonly files: readonly {
+    readonly path: string
+    readonly change: 'added' | 'changed' | 'removed'
+  }[]
+}
+
+export interface RunRequest {
+  readonly image: Digest
+  /** A task name of its own for a detached run; made up unless given. */
+  readonly name?: string | undefined
+  readonly config?: string | undefined
+  readonly overrides?: SpecOverrides | undefined
+  /** Not null: a pseudo-terminal of this size is the program's stdio. */
+  readonly terminal: TerminalSize | null
+  readonly hasStdin: boolean
+  /**
+   * False: the program waits for the first primary attachment, so that it sees every byte, and the instance is
+   * stopped when that attachment is lost. True: it starts at once and outlives the client.
+   */
+  readonly isDetached: boolean
+  /** Folder and logs go when it ends. */
+  readonly isRemovedAtEnd: boolean
+}
+
+export interface TerminalSize {
+  readonly rows: number
+  readonly columns: number
+}
+
+export interface RunResult {
+  readonly instance: string
+  /** The name that `logs`, `stop`, `exec` take. */
+  readonly task: string
+  readonly urls: readonly string[]
+  readonly publish: readonly PublishView[]
+}
+
+/** One line of a log, without its line feed. */
+export interface LogRecord {
+  readonly atMs: number
+  readonly task: string
+  readonly instance: string
+  /** `quiver`: remarks of our own, such as dropped output. */
+  readonly stream: 'stdout' | 'stderr' | 'quiver'
+  readonly text: string
+}
+
+export interface LogQuery {
+  /** Milliseconds since the epoch. */
+  readonly sinceMs?: number | undefined
+  /** Only the last lines before following. */
+  readonly tail?: number | undefined
+  /** Go on with what is written from now on, until aborted. */
+  readonly follow?: boolean | undefined
+  /** The instance before the newest one. */
+  readonly previous?: boolean | undefined
+  /** An ECMAScript regular expression that a line must match. */
+  readonly grep?: string | undefined
+  /** Only lines that mention this request id. */
+  readonly requestId?: string | undefined
+}
+
+export interface EventView {
+  /** Grows by one; gaps only where old events were dropped. */
+  readonly sequence: number
+  readonly atMs: number
+  /** Stable, such as `deployed`, `started`, `paused`, `resumed`, `exited`, `startFailed`, `egressDenied`. */
+  readonly type: string
+  readonly task: string | null
+  readonly revision: number | null
+  readonly instance: string | null
+  /** Of failures and ends: stable, as in errors and exit reports. */
+  readonly reason: string | null
+  readonly message: string
+}
+
+export interface EventQuery {
+  readonly sinceMs?: number | undefined
+  readonly follow?: boolean | undefined
+  readonly task?: string | undefined
+}
+
+/** What `top` shows. */
+export interface TopView {
+  readonly atMs: number
+  readonly cpu: CpuView
+  readonly memory: SpaceView
+  readonly instances: readonly {
+    readonly id: string
+    readonly task: string
+    readonly state: InstanceState
+    /** Of one core, since the last reading, 0–100 × cores. */
+    readonly cpuPercent: number
+    readonly memoryBytes: number
+    readonly memoryBytesMax: number
+    readonly pids: number
+    readonly inFlight: number
+    readonly requests: number
+  }[]
+}
+
+export interface CpuView {
+  readonly cores: number
+  /** Of all cores, 0–100. */
+  readonly usedPercent: number
+}
+
+export interface SpaceView {
+  readonly totalBytes: number
+  readonly availableBytes: number
+}
+
+export interface ImageView {
+  readonly digest: Digest
+  readonly name: string
+  readonly version: string | null
+  readonly runtime: string
+  readonly binary: Digest
+  readonly bytes: number
+  readonly fileCount: number
+  /** `task@revision`, for each revision that needs it. */
+  readonly usedBy: readonly string[]
+  readonly createdAtMs: number
+}
+
+export interface ImageDetail extends ImageView {
+  readonly config: ImageConfig
+}
+
+export interface BinaryView {
+  readonly digest: Digest
+  readonly name: string
+  readonly version: string
+  readonly platform: string
+  readonly bytes: number
+  readonly fileCount: number
+  /** Names of images, each once. */
+  readonly usedBy: readonly string[]
+  readonly createdAtMs: number
+}
+
+export interface BinaryDetail extends BinaryView {
+  readonly config: BinaryConfig
+}
+
+export interface GarbageView {
+  readonly files: number
+  readonly bytes: number
+}
+
+export interface HealthView {
+  /** Something that every request needs does not work: the data folder, the proxy, all drivers. */
+  readonly isCritical: boolean
+  /** It works but should get no more work: memory, disk or CPU are nearly used up. */
+  readonly isOverloaded: boolean
+  readonly cpu: CpuView
+  readonly memory: SpaceView
+  /** Of the file system of the data folder. */
+  readonly disk: SpaceView
+  readonly backends: readonly BackendView[]
+  readonly processes: { readonly proxy: boolean; readonly egress: boolean }
+  /** One sentence for each thing that is wrong; empty when all is well. */
+  readonly problems: readonly string[]
+}
+
+export interface BackendView {
+  readonly isolation: Isolation
+  readonly isUsable: boolean
+  readonly findings: readonly {
+    readonly feature: string
+    readonly isPresent: boolean
+    readonly isRequired: boolean
+    readonly remedy: string | null
+  }[]
+}
+
+export interface NodeView {
+  readonly hostname: string
+  readonly version: string
+  readonly platform: string
+  readonly pid: number
+  readonly startedAtMs: number
+  readonly isRoot: boolean
+  readonly dataFolder: string
+  readonly runFolder: string
+  /** What listens where, by name: `http`, `https`, `api` … */
+  readonly addresses: Readonly<Record<string, string>>
+  readonly tasks: number
+  readonly instancesLive: number
+}
+
+/** The effective configuration of the node. */
+export interface ConfigView {
+  readonly entries: readonly {
+    readonly key: string
+    /** JSON text. */
+    readonly value: string
+    readonly source: 'default' | 'file' | 'environment' | 'flag'
+    /** File and line, variable or flag; null for a default. */
+    readonly origin: string | null
+  }[]
+}
+
+/** Where a task is reached. */
+export interface ServiceView {
+  readonly name: string
+  readonly state: TaskState
+  readonly urls: readonly string[]
+  readonly publish: readonly PublishView[]
+  readonly instancesReady: number
+  /** A request would be answered: by an instance that is ready, or by one that it starts. */
+  readonly isAvailable: boolean
+}
