@@ -1,0 +1,142 @@
+/** How an instance ended, in words: exit reports, and errors for starts that failed. */
+
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+
+import { QuiverError } from '../../core/error.ts'
+import type { ExitReason, ExitReport } from '../../core/instance.ts'
+import type { InstancePlan } from '../driver.ts'
+
+import type { AinitEvent } from './channel.ts'
+import { declaredPorts } from './launch-plan.ts'
+
+/**
+ * @param event  the exit report that ainit wrote; its name is empty when there is none
+ */
+export function buildReport(
+  event: AinitEvent,
+  context: {
+    readonly stopReason: ExitReason | undefined
+    readonly fallback: ExitReason
+    readonly isOutOfMemory: boolean
+  },
+): ExitReport {
+  const { name, fields } = event
+  const wall = Number(fields['wall'])
+  const signal = Number(fields['signal'] ?? 0)
+  const hasStatus = name === 'exit' && signal === 0
+  const status = hasStatus ? Number(fields['status']) : null
+  return {
+    status,
+    signal: name === 'exit' && signal !== 0 ? signal : null,
+    isCoreDumped: fields['core'] === '1',
+    reason: findReason(event, status, context),
+    exitedAtMs: Number.isFinite(wall) ? Math.round(wall * 1000) : Date.now(),
+  }
+}
+
+function findReason(
+  { name }: AinitEvent,
+  status: number | null,
+  context: Parameters<typeof buildReport>[1],
+): ExitReason {
+  if (context.isOutOfMemory && status !== 0) return 'OUT_OF_MEMORY'
+  if (context.stopReason !== undefined) return context.stopReason
+  if (name === 'error') return 'START_FAILED'
+  if (name !== 'exit') return context.fallback
+  if (status === null) return 'SIGNALED'
+  return status === 0 ? 'COMPLETED' : 'EXITED'
+}
+
+/** Errno of execve(2) → what it means here. */
+const EXEC_ERRORS: Readonly<Record<string, string>> = {
+  '2': 'there is no such program in the image or its binary (or its interpreter is missing)',
+  '7': 'the arguments and environment are too long',
+  '8': 'it is not an executable for this machine (exec format error)',
+  '13': 'it is not executable (permission denied)',
+}
+
+export async function startFailure(
+  plan: InstancePlan,
+  folder: string,
+  facts: {
+    readonly isTimeout: boolean
+    readonly elsewhere: readonly number[]
+    readonly event: AinitEvent | undefined
+    readonly report: ExitReport
+    readonly cause: unknown
+  },
+): Promise<QuiverError> {
+  const { cause, event, report } = facts
+  const logs = `See "quiver logs ${plan.task} --previous".`
+  if (report.reason === 'OUT_OF_MEMORY') {
+    return new QuiverError(
+      'failed_precondition',
+      'OUT_OF_MEMORY',
+      `${plan.task} ran out of memory while it started`,
+      {
+        cause,
+        hint: `Give it more with limits.memory (now ${plan.spec.limits.memoryBytes} bytes).`,
+      },
+    )
+  }
+  if (facts.isTimeout) return timeoutFailure(plan, facts.elsewhere, cause)
+  if (event?.fields['step'] === 'exec') {
+    const why = EXEC_ERRORS[event.fields['errno'] ?? ''] ?? event.fields['text']
+    return new QuiverError(
+      'failed_precondition',
+      'START_FAILED',
+      `cannot run ${plan.entry}: ${why}`,
+      {
+        cause,
+        hint: 'Check "runtime", "file" and "command" in quiver.toml.',
+      },
+    )
+  }
+  if (event !== undefined) {
+    const text = `cannot start ${plan.task}: ${event.fields['step']}: ${event.fields['text']}`
+    return new QuiverError('failed_precondition', 'START_FAILED', text, { cause, hint: logs })
+  }
+  if (report.status !== null || report.signal !== null) {
+    const how =
+      report.status === null
+        ? `was ended by signal ${report.signal}`
+        : `exited with status ${report.status}`
+    return new QuiverError(
+      'failed_precondition',
+      'EXITED_EARLY',
+      `${plan.task} ${how} before it was ready`,
+      {
+        cause,
+        hint: logs,
+      },
+    )
+  }
+  const said = await readFile(path.join(folder, 'launch.log'), 'utf8').catch(() => '')
+  const message = `the sandbox of ${plan.task} could not be made: ${said.trim() || String(cause)}`
+  return new QuiverError('failed_precondition', 'START_FAILED', message, {
+    cause,
+    hint: 'Run "quiver doctor" to see what this machine lacks.',
+  })
+}
+
+function timeoutFailure(
+  plan: InstancePlan,
+  elsewhere: readonly number[],
+  cause: unknown,
+): QuiverError {
+  const { startTimeoutMs } = plan.spec.limits
+  const ports = declaredPorts(plan).join(', ')
+  if (elsewhere.length > 0) {
+    const message = `${plan.task} listens on port ${elsewhere.join(', ')}, but ${ports} is declared`
+    return new QuiverError('failed_precondition', 'WRONG_PORT', message, {
+      cause,
+      hint: 'Let it listen on $PORT, or change "port" in quiver.toml.',
+    })
+  }
+  const message = `${plan.task} did not listen on port ${ports} within ${startTimeoutMs} ms`
+  return new QuiverError('deadline_exceeded', 'START_TIMEOUT', message, {
+    cause,
+    hint: `Let it listen on $PORT, or raise limits.start_timeout. See "quiver logs ${plan.task} --previous".`,
+  })
+}

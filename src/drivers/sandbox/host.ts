@@ -1,0 +1,61 @@
+/** Puts what every instance of a node needs where any uid can read it. */
+
+import { constants } from 'node:fs'
+import { access, chmod, copyFile, mkdir, rename, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+
+import { ETC_FILES, type SandboxHost } from './launch-plan.ts'
+
+const BUSYBOX_PATHS = ['/bin/busybox', '/usr/bin/busybox', '/bin/busybox.static']
+const BWRAP_PATHS = ['/usr/bin/bwrap', '/bin/bwrap', '/usr/local/bin/bwrap']
+
+/**
+ * Copies ainit and the busybox to lend into `folder`. The checkout or package they come from may be below a
+ * private folder, where bwrap, running as the task's uid, could not reach them.
+ */
+export async function installSandboxHost(options: {
+  readonly dataFolder: string
+  readonly runFolder: string
+  readonly ainitPath: string
+  readonly uidBase: number | null
+  readonly streamGid: number | null
+}): Promise<SandboxHost> {
+  const folder = path.join(options.dataFolder, 'bin')
+  const etcFolder = path.join(folder, 'etc')
+  await mkdir(etcFolder, { recursive: true, mode: 0o755 })
+  for (const [name, content] of Object.entries(ETC_FILES)) {
+    await writeFile(path.join(etcFolder, name), content, { mode: 0o644 })
+  }
+  const busybox = await firstExecutable(BUSYBOX_PATHS)
+  return {
+    instancesFolder: path.join(options.dataFolder, 'instances'),
+    socketFolder: path.join(options.runFolder, 'i'),
+    ainitPath: await install(options.ainitPath, path.join(folder, 'ainit')),
+    etcFolder,
+    busyboxPath: busybox === null ? null : await install(busybox, path.join(folder, 'busybox')),
+    bwrapPath: (await firstExecutable(BWRAP_PATHS)) ?? 'bwrap',
+    egressSocketPath: path.join(options.runFolder, 'egress.sock'),
+    uidBase: options.uidBase,
+    streamGid: options.streamGid,
+  }
+}
+
+/** Replaces by rename: running instances keep the file they were started with. */
+async function install(source: string, target: string): Promise<string> {
+  const temporary = `${target}.${process.pid}`
+  await copyFile(source, temporary)
+  await chmod(temporary, 0o555)
+  await rename(temporary, target)
+  return target
+}
+
+async function firstExecutable(paths: readonly string[]): Promise<string | null> {
+  for (const candidate of paths) {
+    const isThere = await access(candidate, constants.X_OK).then(
+      () => true,
+      () => false,
+    )
+    if (isThere) return candidate
+  }
+  return null
+}

@@ -1,0 +1,137 @@
+/** The sandbox driver: one process in bubblewrap's namespaces, with ainit as PID 1. */
+
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+
+import { QuiverError } from '../../core/error.ts'
+import { openLock } from '../../fds/lock.ts'
+import type { Capabilities, Driver, Instance, InstancePlan, ProbeReport } from '../driver.ts'
+
+import { openCgroups, type CgroupHierarchy } from './cgroup.ts'
+import { SandboxInstance, type InstancePaths } from './instance.ts'
+import { buildHosts, type SandboxHost } from './launch-plan.ts'
+import { probeHost } from './probe.ts'
+
+export type { SandboxHost } from './launch-plan.ts'
+export { installSandboxHost } from './host.ts'
+
+const MEMORY_BYTES_MIN = 4 * 1024 * 1024
+const ADOPTION_TIMEOUT_MS = 5000
+
+/** @param nodeId  names the node's control groups; never shared by two nodes of a host */
+export async function openSandboxDriver(host: SandboxHost, nodeId: string): Promise<Driver> {
+  const cgroups = openCgroups(nodeId, await readFile('/proc/self/mountinfo', 'utf8'))
+  await mkdir(host.instancesFolder, { recursive: true, mode: 0o711 })
+  await mkdir(host.socketFolder, { recursive: true, mode: 0o711 })
+  return new SandboxDriver(host, cgroups)
+}
+
+class SandboxDriver implements Driver {
+  readonly isolation = 'sandbox'
+  readonly capabilities: Capabilities
+  readonly #host: SandboxHost
+  readonly #cgroups: CgroupHierarchy
+
+  constructor(host: SandboxHost, cgroups: CgroupHierarchy) {
+    this.#host = host
+    this.#cgroups = cgroups
+    const pause = cgroups.group('probe').canFreeze
+    this.capabilities = { pause, snapshot: false, memoryBytesMin: MEMORY_BYTES_MIN }
+  }
+
+  async probe(): Promise<ProbeReport> {
+    return await probeHost(this.#host, this.#cgroups)
+  }
+
+  async prepare(plan: InstancePlan): Promise<Instance> {
+    const { limits } = plan.spec
+    if (limits.memoryBytes < MEMORY_BYTES_MIN) {
+      throw new QuiverError(
+        'invalid_argument',
+        'SPEC_UNSUPPORTED',
+        `${plan.task} has limits.memory below 4MiB`,
+        {
+          hint: 'Give it at least 4MiB.',
+        },
+      )
+    }
+    const paths = this.#paths(plan.id)
+    const cgroup = this.#cgroups.group(plan.id)
+    await mkdir(paths.folder, { mode: 0o711 })
+    await writeFile(path.join(paths.folder, 'plan.json'), JSON.stringify({ ...plan, env: {} }), {
+      mode: 0o600,
+    })
+    await writeFile(path.join(paths.folder, 'hosts'), buildHosts(plan), { mode: 0o644 })
+    cgroup.create({ ...limits, cpuMillis: limits.startCpuMillis })
+    return new SandboxInstance(plan, this.#host, paths, cgroup)
+  }
+
+  async adopt(): Promise<readonly Instance[]> {
+    const ids = await readdir(this.#host.instancesFolder)
+    const found = await Promise.all(ids.map((id) => this.#adoptOne(id)))
+    const instances = found.filter((instance) => instance !== undefined)
+    await this.#removeStrayGroups(new Set(ids))
+    return instances
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #adoptOne(id: string): Promise<Instance | undefined> {
+    const paths = this.#paths(id)
+    const plan = await readPlan(paths.folder)
+    const cgroup = this.#cgroups.group(id)
+    await using lock = await openLock(path.join(paths.folder, 'lock'))
+    if (plan === undefined) {
+      // Never got as far as a plan: nothing was started from it.
+      await cgroup.kill()
+      await cgroup.remove()
+      await rm(paths.folder, { recursive: true, force: true })
+      return undefined
+    }
+    const instance = new SandboxInstance(plan, this.#host, paths, cgroup)
+    const isDead = lock !== undefined
+    if (isDead || !(await this.#reconnect(instance))) await instance.bury()
+    return instance
+  }
+
+  /** False when it holds its lock but does not answer: it is then ended. */
+  async #reconnect(instance: SandboxInstance): Promise<boolean> {
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(new Error('no answer')), ADOPTION_TIMEOUT_MS)
+    try {
+      await Promise.race([instance.reconnect(), late])
+      return true
+    } catch {
+      return false
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #removeStrayGroups(ids: ReadonlySet<string>): Promise<void> {
+    for (const id of this.#cgroups.list()) {
+      if (ids.has(id)) continue
+      const cgroup = this.#cgroups.group(id)
+      await cgroup.kill()
+      await cgroup.remove()
+    }
+  }
+
+  /** Socket names are short whatever the task is called. */
+  #paths(id: string): InstancePaths {
+    const name = createHash('sha256').update(id).digest('hex').slice(0, 12)
+    return {
+      folder: path.join(this.#host.instancesFolder, id),
+      socket: path.join(this.#host.socketFolder, name),
+    }
+  }
+}
+
+async function readPlan(folder: string): Promise<InstancePlan | undefined> {
+  try {
+    return JSON.parse(await readFile(path.join(folder, 'plan.json'), 'utf8')) as InstancePlan
+  } catch {
+    return undefined
+  }
+}

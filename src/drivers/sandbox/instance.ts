@@ -1,0 +1,305 @@
+/** One sandboxed instance: from its folder to its exit report. How bwrap and ainit are told is in launch-plan.ts. */
+
+import { readFile, rm } from 'node:fs/promises'
+import path from 'node:path'
+
+import { assert } from '../../core/assert.ts'
+import { QuiverError } from '../../core/error.ts'
+import {
+  TRANSITIONS,
+  type ExitReason,
+  type ExitReport,
+  type InstanceState,
+  type Phase,
+  type Usage,
+} from '../../core/instance.ts'
+import type { Endpoint, ExecRequest, Instance, InstancePlan, Session } from '../driver.ts'
+
+import type { InstanceCgroup } from './cgroup.ts'
+import {
+  openAttach,
+  openExec,
+  parseEvent,
+  watchEvents,
+  type AinitEvent,
+  type Channel,
+} from './channel.ts'
+import { buildReport, startFailure } from './ending.ts'
+import { declaredPorts, type SandboxHost } from './launch-plan.ts'
+import { launch } from './launch.ts'
+
+export interface InstancePaths {
+  readonly folder: string
+  /** Prefix of the two sockets. */
+  readonly socket: string
+}
+
+/** Time for a frozen task to be reported as such; beyond it something is wrong with the kernel. */
+const FREEZE_TIMEOUT_MS = 5000
+const SIGKILL = 9
+
+export class SandboxInstance implements Instance {
+  readonly plan: InstancePlan
+  readonly folder: string
+  readonly endpoint: Endpoint
+  readonly #paths: InstancePaths
+  readonly #host: SandboxHost
+  readonly #cgroup: InstanceCgroup
+  readonly #exited = Promise.withResolvers<ExitReport>()
+  readonly #ready = Promise.withResolvers<void>()
+  readonly #phases: Phase[] = []
+  readonly #listening = new Set<number>()
+  readonly #elsewhere = new Set<number>()
+  #state: InstanceState = 'prepared'
+  #channel: Channel | undefined
+  #hasExeced = false
+  #isLaunched = false
+  /** Why Quiver ended it, when it did. */
+  #stopReason: ExitReason | undefined
+  /** What ainit said about a start that failed. */
+  #failure: AinitEvent | undefined
+
+  constructor(plan: InstancePlan, host: SandboxHost, paths: InstancePaths, cgroup: InstanceCgroup) {
+    this.plan = plan
+    this.folder = paths.folder
+    this.endpoint = { kind: 'descriptor', path: `${paths.socket}.p` }
+    this.#paths = paths
+    this.#host = host
+    this.#cgroup = cgroup
+    // Waited for by start() only; an instance may die when nobody does.
+    this.#ready.promise.catch(() => {})
+  }
+
+  get state(): InstanceState {
+    return this.#state
+  }
+
+  get phases(): readonly Phase[] {
+    return this.#phases
+  }
+
+  get exited(): Promise<ExitReport> {
+    return this.#exited.promise
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    if (this.#state === 'prepared') this.#move('starting')
+    const abort = () => this.#ready.reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      if (!this.#isLaunched) await this.#launch()
+      await this.#ready.promise
+      // An instance that was adopted while running is ready already.
+      if (this.#state === 'starting') this.#move('running')
+    } catch (thrown) {
+      const isTimeout = signal.aborted
+      await this.#kill(this.#startEnd(isTimeout))
+      throw await startFailure(this.plan, this.folder, {
+        isTimeout,
+        elsewhere: [...this.#elsewhere],
+        event: this.#failure,
+        report: await this.exited,
+        cause: thrown,
+      })
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  /** Takes over an instance that an earlier control process started. */
+  async reconnect(): Promise<void> {
+    this.#isLaunched = true
+    this.#state = 'starting'
+    await this.#watch(() => void this.#finishAdopted())
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#onReplayed = resolve
+    await promise
+    if (!this.#isReady()) return
+    this.#move('running')
+    if (this.#cgroup.isFrozen) this.#move('paused')
+  }
+
+  /** Tells the end of an instance that was dead when it was found. */
+  async bury(): Promise<void> {
+    await this.#finish('LOST')
+  }
+
+  async settle(): Promise<void> {
+    this.#cgroup.limitCpu(this.plan.spec.limits.cpuMillis)
+  }
+
+  async pause(): Promise<void> {
+    assert(this.#state === 'running', `pause() of an instance that is ${this.#state}`)
+    await this.#cgroup.freeze(AbortSignal.timeout(FREEZE_TIMEOUT_MS))
+    if (this.#state === 'running') this.#move('paused')
+  }
+
+  async resume(): Promise<void> {
+    if (this.#state !== 'paused') return
+    this.#cgroup.thaw()
+    this.#move('running')
+  }
+
+  async signal(signal: number): Promise<void> {
+    this.#channel?.signal(signal)
+  }
+
+  async stop(reason: ExitReason, graceMs: number): Promise<ExitReport> {
+    if (this.#isOver()) return await this.exited
+    this.#stopReason ??= reason
+    if (!this.#hasExeced || graceMs <= 0) {
+      await this.#kill(reason)
+      return await this.exited
+    }
+    await this.resume()
+    this.#channel?.signal(this.plan.spec.stopSignal)
+    const timer = setTimeout(() => void this.#kill(reason), graceMs)
+    const report = await this.exited
+    clearTimeout(timer)
+    return report
+  }
+
+  async usage(): Promise<Usage> {
+    return this.#cgroup.usage()
+  }
+
+  async exec(request: ExecRequest): Promise<Session> {
+    this.#assertLive()
+    return await openExec(`${this.#paths.socket}.c`, request)
+  }
+
+  async attach(isPrimary: boolean): Promise<Session> {
+    this.#assertLive()
+    return await openAttach(`${this.#paths.socket}.c`, isPrimary)
+  }
+
+  async remove(): Promise<void> {
+    assert(this.#isOver(), `remove() of an instance that is ${this.#state}`)
+    await rm(this.folder, { recursive: true, force: true })
+  }
+
+  /** Lets go of it; it goes on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#channel?.[Symbol.dispose]()
+    this.#channel = undefined
+  }
+
+  async #launch(): Promise<void> {
+    this.#isLaunched = true
+    const launched = await launch(this.plan, this.#host, this.#paths, this.#cgroup)
+    void launched.ended.then(() => this.#finish('KILLED'))
+    await launched.bound
+    await this.#watch(() => {})
+  }
+
+  async #watch(onClose: () => void): Promise<void> {
+    this.#channel = await watchEvents(
+      `${this.#paths.socket}.c`,
+      (event) => this.#handle(event),
+      onClose,
+    )
+  }
+
+  #onReplayed: (() => void) | undefined
+
+  #handle(event: AinitEvent): void {
+    const { name, fields } = event
+    const atNs = Number(fields['t'])
+    // `init` is always the first: what follows it in the same turn is the replay.
+    if (name === 'init') {
+      this.#phases.push({ name: 'sandbox', atNs })
+      setImmediate(() => this.#onReplayed?.())
+    }
+    if (name === 'exec') {
+      this.#hasExeced = true
+      this.#phases.push({ name: 'exec', atNs })
+    }
+    if (name === 'listen')
+      this.#handleListen(Number(fields['port']), fields['declared'] === '1', atNs)
+    if (name === 'error') this.#failure = event
+    if (name === 'error' || name === 'exit') this.#ready.reject(new Error(`ainit said ${name}`))
+    else if (this.#isReady()) this.#ready.resolve()
+  }
+
+  #handleListen(port: number, isDeclared: boolean, atNs: number): void {
+    if (!isDeclared) {
+      this.#elsewhere.add(port)
+      return
+    }
+    this.#listening.add(port)
+    if (this.#isReady()) this.#phases.push({ name: 'listen', atNs })
+  }
+
+  #isReady(): boolean {
+    return this.#hasExeced && declaredPorts(this.plan).every((port) => this.#listening.has(port))
+  }
+
+  #startEnd(isTimeout: boolean): ExitReason {
+    if (!isTimeout) return 'START_FAILED'
+    return this.#elsewhere.size > 0 ? 'WRONG_PORT' : 'START_TIMEOUT'
+  }
+
+  async #kill(reason: ExitReason): Promise<void> {
+    if (this.#isOver()) return
+    this.#stopReason ??= reason
+    if (!this.#isLaunched) return await this.#finish(reason)
+    await this.#cgroup.kill()
+    await this.exited
+  }
+
+  /** The connection to an adopted instance has closed: it is dying. */
+  async #finishAdopted(): Promise<void> {
+    if (this.#isOver() || this.#channel === undefined) return
+    await this.#finish('KILLED')
+  }
+
+  async #finish(fallback: ExitReason): Promise<void> {
+    if (this.#isFinishing) return
+    this.#isFinishing = true
+    const { oomKills } = this.#cgroup.usage()
+    // Whatever it left in the background ends with it.
+    await this.#cgroup.kill()
+    await this.#cgroup.remove()
+    for (const suffix of ['.c', '.p']) await rm(`${this.#paths.socket}${suffix}`, { force: true })
+    this.#channel?.[Symbol.dispose]()
+    this.#channel = undefined
+
+    const text = await readFile(path.join(this.folder, 'out', 'exit'), 'utf8').catch(() => '')
+    const report = buildReport(parseEvent(text), {
+      stopReason: this.#stopReason,
+      fallback,
+      isOutOfMemory: oomKills > 0,
+    })
+    this.#move(isSuccess(report) ? 'exited' : 'failed')
+    this.#ready.reject(new Error('the instance ended'))
+    this.#exited.resolve(report)
+  }
+
+  #isFinishing = false
+
+  #isOver(): boolean {
+    return this.#state === 'exited' || this.#state === 'failed'
+  }
+
+  #assertLive(): void {
+    if (this.#state === 'running' || this.#state === 'paused' || this.#state === 'starting') return
+    throw new QuiverError(
+      'failed_precondition',
+      'INSTANCE_NOT_RUNNING',
+      `${this.plan.id} is ${this.#state}`,
+      { hint: `Start it with "quiver start ${this.plan.task}".` },
+    )
+  }
+
+  #move(next: InstanceState): void {
+    assert(TRANSITIONS[this.#state].includes(next), `illegal move ${this.#state} → ${next}`)
+    this.#state = next
+  }
+}
+
+/** Ended as it should: by itself with status 0, or because Quiver wanted it to. */
+function isSuccess({ reason, signal }: ExitReport): boolean {
+  if (reason === 'COMPLETED') return true
+  const isWanted = ['STOPPED', 'IDLE', 'REPLACED', 'SCALED_DOWN'].includes(reason)
+  return isWanted && (signal === null || signal <= SIGKILL || signal === 15)
+}

@@ -1,0 +1,142 @@
+/** From an instance plan to what `ainit launch` is told: records, bwrap's argv, the files mounted into /etc. */
+
+import path from 'node:path'
+
+import type { InstancePlan } from '../driver.ts'
+
+import type { InstanceCgroup } from './cgroup.ts'
+
+/** What is the same for every instance of a node. */
+export interface SandboxHost {
+  /** Where instance folders are made. */
+  readonly instancesFolder: string
+  /** Where control sockets are bound; its length counts towards the 107 bytes of a socket path. */
+  readonly socketFolder: string
+  /** Copies of ainit and busybox that any uid can read. */
+  readonly ainitPath: string
+  /** Holds `ETC_FILES`. */
+  readonly etcFolder: string
+  /** Lent to `exec` sessions; null: none on this host. */
+  readonly busyboxPath: string | null
+  readonly bwrapPath: string
+  readonly egressSocketPath: string
+  /** First uid of the node's range for tasks; null: everything runs as the user of this process. */
+  readonly uidBase: number | null
+  /** Group that may open streams to instances; null: only this process's user. */
+  readonly streamGid: number | null
+}
+
+export type Records = readonly (readonly [key: string, value: string])[]
+
+/** Uid and gid that the program sees inside its user namespace. */
+const UID_INSIDE = '1000'
+const RUN_TMPFS_BYTES = 16 * 1024 * 1024
+
+export function buildRecords(
+  plan: InstancePlan,
+  host: SandboxHost,
+  paths: { readonly folder: string; readonly socket: string },
+  cgroup: InstanceCgroup,
+): Records {
+  const { spec, stdio } = plan
+  const uid = host.uidBase === null ? undefined : String(host.uidBase + plan.uidIndex)
+  const optional = (key: string, value: string | undefined | null) =>
+    value === undefined || value === null ? [] : [[key, value] as const]
+  const each = (key: string, values: readonly (string | number)[]) =>
+    values.map((value) => [key, String(value)] as const)
+  const isFlagged = (key: string, isSet: boolean) => (isSet ? [[key, '1'] as const] : [])
+
+  return [
+    ['id', plan.id],
+    ['dir', paths.folder],
+    ['socket', paths.socket],
+    ...optional('stream_gid', host.streamGid?.toString()),
+    ...optional('uid', uid),
+    ...optional('gid', uid),
+    ...each('cgroup', cgroup.outer),
+    ...each('task_cgroup', cgroup.task),
+    ...(spec.network === 'private' ? [['egress', host.egressSocketPath] as const] : []),
+    ...optional('lend', host.busyboxPath),
+    ...each('bwrap', buildBwrapArgv(plan, host, paths.folder)),
+    ['program', plan.entry],
+    ...each('arg', [spec.argv0 ?? plan.entry, ...spec.args]),
+    ...each(
+      'env',
+      Object.entries(plan.env).map(([name, value]) => `${name}=${value}`),
+    ),
+    ['workdir', spec.workdir],
+    ...each('port', declaredPorts(plan)),
+    ...each('rlimit', [
+      `nofile:${spec.limits.files}`,
+      'core:0',
+      ...(spec.limits.fileBytes === null ? [] : [`fsize:${spec.limits.fileBytes}`]),
+    ]),
+    ['log_bytes', String(spec.limits.logBytes)],
+    ...each(
+      'relay',
+      plan.relays.map(({ address, port, name }) => `${address}:${port}:${name}`),
+    ),
+    ['token', plan.token],
+    ...isFlagged('hold', stdio.isHeld),
+    ...isFlagged('stdin', stdio.hasStdin),
+    ...(stdio.isTerminal ? [['terminal', '24:80'] as const] : []),
+    ...(spec.isWritable ? [['copy', '/.image:/app'] as const] : []),
+  ]
+}
+
+export function declaredPorts(plan: InstancePlan): readonly number[] {
+  const { http, ports } = plan.spec
+  return [...(http === null ? [] : [http.port]), ...ports.map(({ port }) => port)]
+}
+
+function buildBwrapArgv(plan: InstancePlan, host: SandboxHost, folder: string): readonly string[] {
+  const { spec } = plan
+  const tmpBytes = String(spec.limits.tmpBytes)
+  const tmpfs = (target: string, bytes = tmpBytes) => [
+    '--size',
+    bytes,
+    '--perms',
+    '1777',
+    '--tmpfs',
+    target,
+  ]
+  return [
+    host.bwrapPath,
+    ...[
+      '--unshare-user',
+      '--unshare-pid',
+      '--unshare-ipc',
+      '--unshare-uts',
+      '--unshare-cgroup-try',
+    ],
+    ...(spec.network === 'host' ? [] : ['--unshare-net']),
+    ...['--uid', UID_INSIDE, '--gid', UID_INSIDE, '--hostname', plan.task, '--as-pid-1'],
+    // ainit needs it to open low ports to everybody, then drops it before any task runs.
+    ...(spec.network === 'host' ? [] : ['--cap-add', 'CAP_NET_ADMIN']),
+    ...['--ro-bind', plan.binaryTree, '/'],
+    ...['--proc', '/proc', '--dev', '/dev', ...tmpfs('/dev/shm'), '--remount-ro', '/dev'],
+    ...[...tmpfs('/tmp'), ...tmpfs('/run', String(RUN_TMPFS_BYTES)), ...tmpfs('/var/tmp')],
+    ...(spec.isWritable
+      ? ['--ro-bind', plan.imageTree, '/.image', ...tmpfs('/app')]
+      : ['--ro-bind', plan.imageTree, '/app']),
+    ...['--ro-bind', path.join(folder, 'hosts'), '/etc/hosts'],
+    ...Object.keys(ETC_FILES).flatMap((file) => [
+      ...['--ro-bind', path.join(host.etcFolder, file), `/etc/${file}`],
+    ]),
+    ...['--ro-bind', host.ainitPath, '/.ainit', '--chdir', '/', '--', '/.ainit', 'init'],
+  ]
+}
+
+/** Content of the instance's /etc/hosts. */
+export function buildHosts(plan: InstancePlan): string {
+  const relays = plan.relays.map(({ address, name }) => `${address} ${name}\n`)
+  return `127.0.0.1 localhost ${plan.task}\n::1 localhost\n${relays.join('')}`
+}
+
+/** Files that are the same in the /etc of every instance, by name. */
+export const ETC_FILES = {
+  passwd: `root:x:0:0:root:/:/bin/sh\napp:x:${UID_INSIDE}:${UID_INSIDE}:app:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n`,
+  group: `root:x:0:\napp:x:${UID_INSIDE}:\nnogroup:x:65534:\n`,
+  // No name server: names resolve from /etc/hosts, everything else fails at once.
+  'resolv.conf': '',
+} as const
