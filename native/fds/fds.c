@@ -88,8 +88,10 @@ static bool read_arguments(napi_env env, napi_callback_info info, size_t count, 
 }
 
 static bool read_descriptor(napi_env env, napi_value value, int *out) {
-  int64_t number;
-  if (napi_get_value_int64(env, value, &number) != napi_ok || number < 0 || number > INT32_MAX) {
+  double number;
+  /* Not napi_get_value_int64: it makes 0 of NaN, which is a descriptor. */
+  if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= 0 && number <= INT32_MAX) ||
+      number != (double)(int)number) {
     throw_type(env, "a descriptor is a whole number, 0 or more");
     return false;
   }
