@@ -4,6 +4,8 @@
  * Keys are `/`-separated ASCII (`task/hello`), at most 512 bytes; values are bytes, at most 1 MiB.
  * Every committed batch has a store revision, 1, 2, 3 … without gaps; each key remembers the one that wrote it.
  * A promise that resolves means fsynced. Every implementation passes `tests/conformance/store.ts`.
+ *
+ * After disposal everything throws `canceled/STATE_CLOSED`; what was asked for before is finished first.
  */
 
 export interface Store extends AsyncDisposable {
@@ -14,9 +16,13 @@ export interface Store extends AsyncDisposable {
   list(prefix: string): Promise<readonly Entry[]>
 
   /**
-   * Applies all operations or none, as one revision.
+   * Applies all operations or none, as one revision. Expectations are about what was before the batch.
    *
-   * @returns the revision of this commit
+   * @returns the revision of this commit; the newest one when it changed nothing (checks, deletions of what does
+   *   not exist), which makes no revision
+   * @throws QuiverError `invalid_argument/KEY_INVALID`, `KEY_TOO_LONG`, `VALUE_TOO_LARGE`, `BATCH_TOO_LARGE` (1,024
+   *   operations, 16 MiB), `BATCH_INVALID` (nothing to do, or two writes of one key)
+   * @throws QuiverError `resource_exhausted/DISK_FULL`; nothing was written
    * @throws QuiverError `failed_precondition/REVISION_CONFLICT` naming the first key whose
    *   `expected` did not hold; nothing was written
    */
@@ -27,7 +33,8 @@ export interface Store extends AsyncDisposable {
    * `signal` aborts (then it ends, without an error). Deletions are reported too.
    *
    * @param after  a revision seen before; 0 for everything that exists
-   * @throws QuiverError `failed_precondition/REVISION_COMPACTED` when `after` is older than what is kept
+   * @throws QuiverError `failed_precondition/REVISION_COMPACTED` when `after` is older than what is kept, also in
+   *   the middle for a watcher that has fallen behind; `invalid_argument/REVISION_UNKNOWN` when it lies in the future
    */
   watch(prefix: string, after: number, signal: AbortSignal): AsyncIterable<Change>
 
