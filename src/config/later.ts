@@ -1,0 +1,35 @@
+/**
+ * What the design of `quiver.toml` has and this version does not: refused with "not yet", so that nobody believes it
+ * works and nobody searches for a typing mistake. Delete an entry when its feature is there.
+ */
+
+import type { LaterFeatures } from './issues.ts'
+
+export const LATER: LaterFeatures = {
+  keys: {
+    require: 'is not there yet: needing other packages comes with the market',
+    base: 'is not there yet: starting from a package comes with the market',
+    secrets: 'is not there yet: secrets come in a later version',
+    volume: 'is not there yet: volumes come in a later version',
+    cron: 'is not there yet: schedules come in a later version',
+    hook: 'is not there yet: hooks come in a later version',
+    test: 'is not there yet: `quiver test` comes in a later version',
+    snapshot: 'is not there yet: snapshots come in a later version',
+    template: 'is not there yet: templates and clones come in a later version',
+    kernel: 'is not there yet: it belongs to microVMs, which come in a later version',
+    mac: 'is not there yet: it belongs to bridge networks, which come in a later version',
+    ip: 'is not there yet: it belongs to bridge networks, which come in a later version',
+    hostname: 'is not there yet: it belongs to bridge networks, which come in a later version',
+    dns: 'is not there yet: it belongs to bridge networks, which come in a later version',
+    'scale.cpu': 'is not there yet: scaling by CPU load comes in a later version',
+    'http.hooks': 'is not there yet: hooks come in a later version',
+    'config.*.secrets': 'is not there yet: secrets come in a later version',
+  },
+  values: {
+    isolation: {
+      wasm: 'is not there yet: WebAssembly isolation comes in a later version',
+      microvm: 'is not there yet: microVM isolation comes in a later version',
+    },
+    network: { bridge: 'is not there yet: bridge networks come in a later version' },
+  },
+}

@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { suite, test } from 'node:test'
+
+import { QuiverError } from '../core/error.ts'
+
+import { loadManifest, parseManifest } from './manifest.ts'
+
+const HEAD = 'name = "hello"\nruntime = "node@26"\n'
+
+/** The error that a text gives. */
+function errorOf(text: string): QuiverError {
+  try {
+    parseManifest(text)
+  } catch (thrown) {
+    if (thrown instanceof QuiverError) return thrown
+    throw thrown
+  }
+  return assert.fail('the manifest was accepted')
+}
+
+suite('parseManifest()', () => {
+  test('two keys are a whole manifest', () => {
+    const manifest = parseManifest(HEAD)
+    assert.equal(manifest.limits.memory, 268_435_456)
+    assert.equal(manifest.scale.pause_after, 10_000)
+    assert.equal(manifest.http, undefined)
+  })
+
+  test('every problem is reported at once, with its place, its line and what to write', (t) => {
+    const text = [
+      'nmae = "hello"',
+      'runtime = "node@26"',
+      'command = "server.js --verbose"',
+      'isolation = "wasm"',
+      'version = 3',
+      'memory = "3MiB"',
+      '[http]',
+      'port = 80803',
+      'routes = ["a.localhost", "GTE b.localhost", "a.localhost/*all"]',
+      'pause-after = "5s"',
+      '[limits]',
+      'memory = "64MB"',
+      '\tcpu = "0.5"',
+      'tmp = "1B"',
+      '[scale]',
+      'min = 20',
+      'cpu = "70%"',
+      '[env]',
+      'LEVEL = 3',
+      '"a b" = "x"',
+      '[[connect]]',
+      'kind = "tpc"',
+      '[port]',
+      'port = 6379',
+    ].join('\n')
+    const error = errorOf(text)
+    assert.equal(error.code, 'invalid_argument')
+    assert.equal(error.reason, 'MANIFEST_INVALID')
+    t.assert.snapshot(error.message.split('\n'))
+  })
+
+  test('what comes later is named as such, and is not the fault of the file', () => {
+    const error = errorOf(
+      `${HEAD}isolation = "microvm"\nsecrets = ["KEY"]\n[[volume]]\nname = "x"\n`,
+    )
+    assert.equal(error.code, 'unimplemented')
+    assert.equal(error.reason, 'NOT_YET')
+    assert.match(error.message, /quiver\.toml:3:13: isolation: .*later/)
+    assert.match(error.message, /quiver\.toml:4:1: secrets: is not there yet/)
+    assert.match(error.message, /quiver\.toml:5:3: volume: is not there yet/)
+  })
+
+  test('a syntax error has its place too', () => {
+    const error = errorOf('name = "hello"\nruntime = node')
+    assert.match(error.message, /^quiver\.toml:2:11: /m)
+    assert.equal(error.details['line'], 2)
+  })
+
+  test('what a terminal would obey is not repeated', () => {
+    assert.ok(!errorOf('name = "\u001b[2J"').message.includes('\u001b'))
+  })
+
+  const http = `${HEAD}[http]\nport = 8003\n`
+  const broken: readonly [what: string, text: string, message: RegExp][] = [
+    ['no program', 'name = "a"', /"runtime" or "file" is missing/],
+    ['two programs', `${HEAD}file = "./x"`, /:3:1: file: cannot be used together/],
+    ['a program outside', 'name = "a"\nfile = "../x"', /:2:8: file: "..\/x" is not inside/],
+    ['WebAssembly', 'name = "a"\nfile = "x.wasm"', /file: names a WebAssembly module/],
+    ['a bad name', 'name = "A_b"\nruntime = "node"', /:1:8: name: "A_b" is not a task name/],
+    ['a bad runtime', 'name = "a"\nruntime = "node@"', /:2:11: runtime: "node@" is not a runtime/],
+    ['a NUL in an argument', `${HEAD}command = ["\\u0000"]`, /command\[0\]: contains a NUL/],
+    ['a relative workdir', `${HEAD}workdir = "app"`, /"app" is not an absolute path/],
+    ['a workdir above', `${HEAD}workdir = "/app/.."`, /workdir: contains "\.\."/],
+    ['an unknown signal', `${HEAD}stop_signal = "SIGTRM"`, /"SIGTRM" is not possible[^]*"SIGTERM"/],
+    ['a bridge', `${HEAD}network = "bridge"`, /bridge networks come in a later/],
+    [
+      'an equal route',
+      `${http}routes = ["a.b/:x", "A.b/:y"]`,
+      /:5:21: http\.routes\[1\]: takes the same/,
+    ],
+    [
+      'an equal port',
+      `${http}[[port]]\nport = 8003`,
+      /:6:8: port\[0\]\.port: 8003 is already http\.port/,
+    ],
+    [
+      'a port published twice',
+      `${HEAD}[[port]]\nport = 1\npublish = "9"\n[[port]]\nport = 2\npublish = "127.0.0.1:9"`,
+      /:8:11: port\[1\]\.publish: 127\.0\.0\.1:9 is already published by port\[0\]/,
+    ],
+    [
+      'a health path without HTTP',
+      `${HEAD}[health]\nready = "/x"`,
+      /health\.ready: needs a web server/,
+    ],
+    ['a relative health path', `${http}[health]\nready = "x"`, /"x" is not a path/],
+    [
+      'more than the maximum',
+      `${HEAD}[scale]\nmin = 11`,
+      /scale\.min: 11 is more than scale\.max, which is 10/,
+    ],
+    [
+      'too little memory',
+      `${HEAD}[limits]\nmemory = "3MiB"`,
+      /"3MiB" is out of range[^]*4MiB to 1024GiB/,
+    ],
+    [
+      'a fraction of a process',
+      `${HEAD}[limits]\npids = 1.5`,
+      /1\.5 is out of range[^]*whole number/,
+    ],
+    ['no core at all', `${HEAD}[limits]\ncpu = 0`, /limits\.cpu: 0 is out of range/],
+    ['a pause of a year and more', `${HEAD}[scale]\npause_after = "9999h"`, /or "never"/],
+    [
+      'a path to allow',
+      `${HEAD}allow = ["https://a.com/v1"]`,
+      /has a path[^]*write "https:\/\/a\.com"/,
+    ],
+    [
+      'reaching without a network',
+      `${HEAD}network = "none"\nallow = ["https://a.com"]`,
+      /allow: has no effect/,
+    ],
+    [
+      'itself as upstream',
+      `${HEAD}[[connect]]\ntask = "hello"`,
+      /connect\[0\]\.task: is this task itself/,
+    ],
+    [
+      'one name for two hosts',
+      `${HEAD}allow = ["https://db.local"]\n[[connect]]\ntask = "db"\nas = "db.local"`,
+      /:6:6: connect\[0\]\.as: "db\.local" is a host of "allow" too/,
+    ],
+    [
+      'an upstream twice',
+      `${HEAD}[[connect]]\ntask = "db"\n[[connect]]\ntask = "db"`,
+      /db:80 is already connect\[0\]/,
+    ],
+    [
+      'TCP without a port',
+      `${HEAD}[[connect]]\ntask = "db"\nkind = "tcp"`,
+      /connect\[0\]\.port: is missing/,
+    ],
+    [
+      'a port that relays need',
+      `${HEAD}allow = ["https://a.com"]\n[http]\nport = 443`,
+      /:5:8: http\.port: 443 is needed inside the instance to reach a\.com:443/,
+    ],
+    ['an odd variable', `${HEAD}[env]\n"A B" = ""`, /env\."A B": is not a name/],
+    ['another $PORT', `${http}[env]\nPORT = "1"`, /env\.PORT: "1" is not http\.port/],
+    [
+      'a default that is not there',
+      `${HEAD}default_config = "wrker"\n[config.worker]`,
+      /Did you mean "worker"/,
+    ],
+    [
+      'a base that is not there',
+      `${HEAD}[config.a]\nbase = "b"`,
+      /config\.a\.base: there is no \[config\.b\]/,
+    ],
+    [
+      'a base of a package',
+      `${HEAD}[config.a]\nbase = "acme/x:web"`,
+      /config\.a\.base: .*not there yet/,
+    ],
+    ['bases in a circle', `${HEAD}[config.a]\nbase = "b"\n[config.b]\nbase = "a"`, /leads back/],
+    ['an odd configuration', `${HEAD}[config."a b"]`, /config\."a b": is not a name/],
+    ['a key with a meaning in JavaScript', `${HEAD}__proto__ = 1`, /:3:1/],
+  ]
+  for (const [what, text, message] of broken) {
+    test(`refuses ${what}`, () => assert.match(errorOf(text).message, message))
+  }
+})
+
+suite('loadManifest()', () => {
+  test('takes a folder or a file, and says where it looked', async (t) => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'quiver-manifest-'))
+    t.after(() => rm(folder, { recursive: true }))
+    const file = path.join(folder, 'quiver.toml')
+    await assert.rejects(loadManifest(folder), { code: 'not_found', reason: 'MANIFEST_NOT_FOUND' })
+    await writeFile(file, HEAD)
+    assert.equal((await loadManifest(folder)).manifest.name, 'hello')
+    assert.deepEqual(await loadManifest(file), await loadManifest(folder))
+    await writeFile(file, new Uint8Array([0x6e, 0xff]))
+    await assert.rejects(loadManifest(file), {
+      reason: 'MANIFEST_INVALID',
+      message: /is not UTF-8/,
+    })
+  })
+})

@@ -1,0 +1,129 @@
+/** What a manifest means: a `TaskSpec` and its named configurations, with every default filled in. */
+
+import { constants } from 'node:os'
+
+import { QuiverError } from '../core/error.ts'
+import { formatRoute, parseRoute } from '../core/route.ts'
+import type { LimitsSpec, TaskSpec } from '../core/task.ts'
+
+import { suggestConfig } from './rules.ts'
+import type { Manifest } from './schema.ts'
+
+/** What a named configuration changes of a spec. Its variables are added to those of the spec. */
+export type NamedConfig = Partial<Pick<TaskSpec, 'args' | 'env' | 'argv0'>>
+
+export type NamedConfigs = Readonly<Record<string, NamedConfig>>
+
+/** The spec without any named configuration, and with the variables of `[env]` only. */
+export function resolveManifest(manifest: Manifest): TaskSpec {
+  const { http, scale } = manifest
+  return {
+    name: manifest.name,
+    isolation: manifest.isolation,
+    args: manifest.command,
+    argv0: manifest.argv0 ?? null,
+    env: manifest.env,
+    workdir: manifest.workdir,
+    http:
+      http === undefined
+        ? null
+        : {
+            port: http.port,
+            routes: resolveRoutes(manifest.name, http.routes),
+            sticky: http.sticky ?? 'none',
+          },
+    ports: manifest.port.map(({ port, publish }) => ({ port, publish: publish ?? null })),
+    scale: {
+      min: scale.min,
+      max: scale.max,
+      concurrency: scale.concurrency,
+      pauseAfterMs: scale.pause_after,
+      stopAfterMs: scale.stop_after,
+    },
+    limits: resolveLimits(manifest.limits),
+    readyPath: manifest.health.ready ?? null,
+    allow: manifest.allow,
+    connect: manifest.connect.map(({ task, as, port, kind }) => ({
+      task,
+      as: as ?? task,
+      port: port ?? 80,
+      kind,
+    })),
+    network: manifest.network,
+    isWritable: manifest.writable,
+    stopSignal: constants.signals[manifest.stop_signal],
+  }
+}
+
+/** All named configurations, each with what it has from its `base`. */
+export function resolveConfigs(manifest: Manifest): NamedConfigs {
+  const names = Object.keys(manifest.config)
+  return Object.fromEntries(names.map((name) => [name, resolveConfig(manifest, name)]))
+}
+
+/**
+ * The spec as a named configuration has it.
+ *
+ * @throws QuiverError `not_found/CONFIG_NOT_FOUND` with the nearest name
+ */
+export function applyConfig(spec: TaskSpec, configs: NamedConfigs, name: string): TaskSpec {
+  const config = Object.hasOwn(configs, name) ? configs[name] : undefined
+  if (config === undefined) {
+    const message = `${spec.name} has no configuration "${name}"`
+    const hint = suggestConfig(name, Object.keys(configs))
+    throw new QuiverError('not_found', 'CONFIG_NOT_FOUND', message, { hint })
+  }
+  return { ...spec, ...config, env: { ...spec.env, ...config.env } }
+}
+
+/**
+ * One spec for each name, to be run in that order; without names the one that `default_config` chooses.
+ *
+ * @throws QuiverError `not_found/CONFIG_NOT_FOUND`
+ */
+export function resolveSpecs(
+  manifest: Manifest,
+  names: readonly string[] = [],
+): readonly TaskSpec[] {
+  const spec = resolveManifest(manifest)
+  const configs = resolveConfigs(manifest)
+  const chosen = names.length > 0 ? names : [manifest.default_config ?? '']
+  return chosen.map((name) => (name === '' ? spec : applyConfig(spec, configs, name)))
+}
+
+function resolveRoutes(name: string, routes: readonly string[]): readonly string[] {
+  if (routes.length === 0) return [`${name}.localhost`]
+  return routes.map((text) => formatRoute(parseRoute(text)))
+}
+
+function resolveLimits(limits: Manifest['limits']): LimitsSpec {
+  return {
+    memoryBytes: limits.memory,
+    cpuMillis: limits.cpu ?? null,
+    startCpuMillis: limits.start_cpu,
+    pids: limits.pids,
+    files: limits.files,
+    fileBytes: limits.file_size ?? null,
+    tmpBytes: limits.tmp,
+    requestTimeoutMs: limits.request_timeout,
+    startTimeoutMs: limits.start_timeout,
+    stopTimeoutMs: limits.stop_timeout,
+    wallTimeMs: limits.wall_time ?? null,
+    bodyBytes: limits.body ?? null,
+    queueLength: limits.queue,
+    logBytes: limits.log,
+  }
+}
+
+/** Walks up the bases; `rules.ts` has made sure that they exist and do not go round. */
+function resolveConfig(manifest: Manifest, name: string): NamedConfig {
+  const config = manifest.config[name]
+  if (config === undefined) return {}
+  const base = config.base === undefined ? {} : resolveConfig(manifest, config.base)
+  return {
+    ...base,
+    ...(config.command === undefined ? {} : { args: config.command }),
+    ...(config.argv0 === undefined ? {} : { argv0: config.argv0 }),
+    env: { ...base.env, ...config.env },
+  }
+}

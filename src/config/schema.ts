@@ -1,0 +1,139 @@
+/**
+ * The schema of `quiver.toml`: the one source of validation, of the TypeScript type, of `schema/quiver.json` (editors), of
+ * docs/reference/manifest.md and of the comments that `quiver new` writes.
+ *
+ * Quantities are strings in the file and numbers from here on. Rules between keys are in rules.ts.
+ */
+
+import * as z from 'zod'
+
+import { parseName, parseRuntime } from '../core/name.ts'
+
+import { parseOutsideHost } from './address.ts'
+import * as field from './fields.ts'
+import {
+  argv0,
+  BuildSchema,
+  command,
+  ConnectSchema,
+  env,
+  HealthSchema,
+  HttpSchema,
+  LimitsSchema,
+  NamedConfigSchema,
+  PortSchema,
+  ScaleSchema,
+} from './sections.ts'
+
+export const STOP_SIGNALS = [
+  ...(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const),
+  ...(['SIGWINCH', 'SIGABRT', 'SIGALRM', 'SIGKILL'] as const),
+] as const
+
+export const ManifestSchema = z.strictObject({
+  name: field
+    .checked((text) => parseName(text))
+    .describe('Name of the task: 1 to 63 lower-case letters, digits and hyphens.')
+    .meta({ examples: ['hello'] }),
+  runtime: field
+    .checked(parseRuntime)
+    .optional()
+    .describe(
+      'The binary that runs it, with a version or the beginning of one: `node@26`. Either this or `file`.',
+    )
+    .meta({ examples: ['node@26'] }),
+  file: field
+    .text(4096)
+    .optional()
+    .describe('An executable of your own in this folder, instead of `runtime`.')
+    .meta({ examples: ['./server'] }),
+  command: command
+    .default([])
+    .describe('Arguments after the program.')
+    .meta({ examples: [['server.js']] }),
+  argv0: argv0
+    .describe(
+      'What the program sees as `argv[0]`; the name of the program unless given. Chooses the applet of busybox.',
+    )
+    .meta({ examples: ['httpd'] }),
+  isolation: z.enum(['sandbox']).default('sandbox').describe('How instances are isolated.'),
+  version: field
+    .matching(
+      /^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/,
+      'a version',
+      'Use up to 64 letters, digits and "._+-".',
+    )
+    .optional()
+    .describe('Version of the application, for people.')
+    .meta({ examples: ['1.4.0'] }),
+  title: field
+    .text(200)
+    .optional()
+    .describe('One line about it.')
+    .meta({ examples: ['Says hello'] }),
+  author: field
+    .text(200)
+    .optional()
+    .describe('Who made it.')
+    .meta({ examples: ['Ada Lovelace'] }),
+  tags: z
+    .array(
+      field.matching(
+        /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+        'a tag',
+        'Use up to 63 letters, digits and "._-".',
+      ),
+    )
+    .max(32)
+    .default([])
+    .describe('Words to find it by.')
+    .meta({ examples: [['web', 'demo']] }),
+  network: z
+    .enum(['private', 'none', 'host'])
+    .default('private')
+    .describe(
+      '`private`: loopback, connected tasks and `allow`; `none`: loopback only; `host`: the network of the machine.',
+    ),
+  allow: z
+    .array(field.parsed(parseOutsideHost))
+    .max(100)
+    .default([])
+    .describe(
+      'Outside hosts it may reach: `https://host`, `http://host:port`, `tcp://host:port`, `https://*.example.com`.',
+    )
+    .meta({ examples: [['https://api.example.com']] }),
+  writable: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Give each instance a private copy of /app that it may write; else it is shared and read-only.',
+    ),
+  workdir: field
+    .matching(
+      /^\/(?:[^\0]*)$/,
+      'an absolute path',
+      'Write a path inside the instance that begins with a slash.',
+    )
+    .default('/app')
+    .describe('Working directory inside the instance; /app holds your files.'),
+  stop_signal: z.enum(STOP_SIGNALS).default('SIGTERM').describe('Signal that asks it to end.'),
+  default_config: field
+    .text(63)
+    .optional()
+    .describe('The `[config.NAME]` that is used when none is asked for.')
+    .meta({ examples: ['worker'] }),
+  http: HttpSchema.optional(),
+  port: z.array(PortSchema).max(64).default([]),
+  scale: ScaleSchema.prefault({}),
+  limits: LimitsSchema.prefault({}),
+  health: HealthSchema.prefault({}),
+  env: env
+    .default({})
+    .describe('Environment variables. Values are strings, and may hold anything.'),
+  connect: z.array(ConnectSchema).max(64).default([]),
+  build: BuildSchema.optional(),
+  config: z.record(z.string(), NamedConfigSchema).default({}),
+})
+
+/** A manifest that is valid, with every default filled in. */
+export type Manifest = z.output<typeof ManifestSchema>
