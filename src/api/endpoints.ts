@@ -33,7 +33,7 @@ import type {
 
 /**
  * What an answer is: one JSON value; `lines`: JSON values, one a line, possibly without end; `text`; `session`: the
- * connection is upgraded and carries frames (`frames.ts`). An `upload` takes bytes and answers JSON.
+ * connection is upgraded and carries frames (`stdio.ts`). An `upload` takes bytes and answers JSON.
  */
 export type EndpointKind = 'json' | 'lines' | 'text' | 'session' | 'upload'
 

@@ -1,0 +1,16 @@
+/** Routes of instances, runs and logs. Sessions are not here: they leave HTTP (`session.ts`). */
+
+import type { Handlers } from './handler.ts'
+
+export const instanceHandlers: Handlers<
+  'listInstances' | 'getInstance' | 'signalInstance' | 'createRun' | 'logs'
+> = {
+  listInstances: (service, { query }) => service.listInstances(query.task),
+  getInstance: (service, { params }) => service.getInstance(params.id),
+  signalInstance: async (service, { params, body }) => {
+    await service.signalInstance(params.id, body.signal)
+    return null
+  },
+  createRun: (service, { body, signal }) => service.createRun(body, signal),
+  logs: (service, { params, query, signal }) => service.logs(params.target, query, signal),
+}

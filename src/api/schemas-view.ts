@@ -1,0 +1,303 @@
+/** Schemas of what the API answers, for its document and its tests; answers are not checked at run time. */
+
+import * as z from 'zod'
+
+import { CODES } from '../core/error.ts'
+import type { Code } from '../core/error.ts'
+import { EXIT_REASONS } from '../core/instance.ts'
+import type { ExitReason } from '../core/instance.ts'
+
+import type * as resource from './resources.ts'
+import { binaryConfig, digest, imageConfig, taskSpec } from './schemas-image.ts'
+
+const count = z.int().min(0)
+const timeMs = z.number().min(0)
+const texts = z.array(z.string())
+const isolation = z.enum(['wasm', 'sandbox', 'microvm'])
+const instanceState = z.enum(['prepared', 'starting', 'running', 'paused', 'exited', 'failed'])
+const space = z.strictObject({ totalBytes: count, availableBytes: count })
+const cpu = z.strictObject({ cores: z.int().min(1), usedPercent: z.number().min(0) })
+const timing = z.strictObject({ name: z.string(), ms: timeMs })
+
+const code = z
+  .custom<Code>((text) => typeof text === 'string' && text in CODES)
+  .meta({ type: 'string', enum: Object.keys(CODES) })
+const exitReason = z
+  .custom<ExitReason>((text) => typeof text === 'string' && text in EXIT_REASONS)
+  .meta({ type: 'string', enum: Object.keys(EXIT_REASONS) })
+
+const error = z.strictObject({
+  code,
+  reason: z.string(),
+  message: z.string(),
+  hint: z.string().exactOptional(),
+})
+
+const taskError = z.strictObject({
+  ...error.shape,
+  atMs: timeMs,
+  revision: count,
+  instance: z.string().nullable(),
+  logTail: texts,
+}) satisfies z.ZodType<resource.TaskErrorView>
+
+const publish = z.strictObject({
+  address: z.string(),
+  hostPort: count,
+  port: count,
+  error: z.string().nullable(),
+}) satisfies z.ZodType<resource.PublishView>
+
+export const task = z.strictObject({
+  name: z.string(),
+  state: z.enum(['idle', 'starting', 'running', 'paused', 'stopped', 'failing']),
+  desired: z.enum(['on', 'stopped']),
+  revision: count,
+  image: digest,
+  runtime: z.string(),
+  isolation,
+  urls: texts,
+  traffic: z.array(z.strictObject({ revision: count, percent: z.number().min(0).max(100) })),
+  instancesWanted: count.nullable(),
+  instancesLive: count,
+  instancesReady: count,
+  memoryBytes: count,
+  requests: count,
+  createdAtMs: timeMs,
+  deployedAtMs: timeMs,
+  lastError: taskError.nullable(),
+}) satisfies z.ZodType<resource.TaskView>
+
+const usage = z.strictObject({
+  memoryBytes: count,
+  memoryBytesMax: count,
+  cpuNs: timeMs,
+  pids: count,
+  oomKills: count,
+  pidsRefused: count,
+})
+
+const exit = z.strictObject({
+  status: z.int().min(0).max(255).nullable(),
+  signal: z.int().nullable(),
+  isCoreDumped: z.boolean(),
+  reason: exitReason,
+  exitedAtMs: timeMs,
+})
+
+export const instance = z.strictObject({
+  id: z.string(),
+  task: z.string(),
+  revision: count,
+  state: instanceState,
+  isRun: z.boolean(),
+  startKind: z.enum(['cold', 'resumed', 'warm', 'pooled', 'restored']).nullable(),
+  createdAtMs: timeMs,
+  phases: z.array(
+    z.strictObject({
+      name: z.enum(['queue', 'materialise', 'sandbox', 'exec', 'listen', 'ready', 'firstByte']),
+      startMs: timeMs,
+      durationMs: timeMs,
+    }),
+  ),
+  usage: usage.nullable(),
+  inFlight: count,
+  requests: count,
+  exit: exit.nullable(),
+  exitText: z.string().nullable(),
+  error: error.nullable(),
+}) satisfies z.ZodType<resource.InstanceView>
+
+const revision = z.strictObject({
+  number: count,
+  image: digest,
+  runtime: z.string(),
+  percent: z.number().min(0).max(100),
+  instancesLive: count,
+  spec: taskSpec,
+  createdAtMs: timeMs,
+}) satisfies z.ZodType<resource.RevisionView>
+
+const counters = z.strictObject({
+  requests: count,
+  statuses: z.record(z.string(), count),
+  bytesIn: count,
+  bytesOut: count,
+  starts: z.record(z.string(), count),
+})
+
+export const taskDetail = z.strictObject({
+  ...task.shape,
+  revisions: z.array(revision),
+  routes: texts,
+  publish: z.array(publish),
+  instances: z.array(instance),
+  counters: counters.nullable(),
+  errors: z.array(taskError),
+  backOffUntilMs: timeMs.nullable(),
+}) satisfies z.ZodType<resource.TaskDetail>
+
+export const deployResult = z.strictObject({
+  task: z.string(),
+  revision: count,
+  image: digest,
+  imageBytes: count,
+  urls: texts,
+  publish: z.array(publish),
+  isUnchanged: z.boolean(),
+  isNew: z.boolean(),
+  timings: z.array(timing),
+}) satisfies z.ZodType<resource.DeployResult>
+
+export const deployDifference = z.strictObject({
+  task: z.string(),
+  isNew: z.boolean(),
+  isUnchanged: z.boolean(),
+  revision: count.nullable(),
+  changes: z.array(
+    z.strictObject({
+      path: z.string(),
+      before: z.string().nullable(),
+      after: z.string().nullable(),
+    }),
+  ),
+  files: z.array(
+    z.strictObject({ path: z.string(), change: z.enum(['added', 'changed', 'removed']) }),
+  ),
+}) satisfies z.ZodType<resource.DeployDifference>
+
+export const runResult = z.strictObject({
+  instance: z.string(),
+  task: z.string(),
+  urls: texts,
+  publish: z.array(publish),
+}) satisfies z.ZodType<resource.RunResult>
+
+export const logRecord = z.strictObject({
+  atMs: timeMs,
+  task: z.string(),
+  instance: z.string(),
+  stream: z.enum(['stdout', 'stderr', 'quiver']),
+  text: z.string(),
+}) satisfies z.ZodType<resource.LogRecord>
+
+export const event = z.strictObject({
+  sequence: count,
+  atMs: timeMs,
+  type: z.string(),
+  task: z.string().nullable(),
+  revision: count.nullable(),
+  instance: z.string().nullable(),
+  reason: z.string().nullable(),
+  message: z.string(),
+}) satisfies z.ZodType<resource.EventView>
+
+export const top = z.strictObject({
+  atMs: timeMs,
+  cpu,
+  memory: space,
+  instances: z.array(
+    z.strictObject({
+      id: z.string(),
+      task: z.string(),
+      state: instanceState,
+      cpuPercent: z.number().min(0),
+      memoryBytes: count,
+      memoryBytesMax: count,
+      pids: count,
+      inFlight: count,
+      requests: count,
+    }),
+  ),
+}) satisfies z.ZodType<resource.TopView>
+
+export const image = z.strictObject({
+  digest,
+  name: z.string(),
+  version: z.string().nullable(),
+  runtime: z.string(),
+  binary: digest,
+  bytes: count,
+  fileCount: count,
+  usedBy: texts,
+  createdAtMs: timeMs,
+}) satisfies z.ZodType<resource.ImageView>
+
+export const imageDetail = z.strictObject({
+  ...image.shape,
+  config: imageConfig,
+}) satisfies z.ZodType<resource.ImageDetail>
+
+export const binary = z.strictObject({
+  digest,
+  name: z.string(),
+  version: z.string(),
+  platform: z.string(),
+  bytes: count,
+  fileCount: count,
+  usedBy: texts,
+  createdAtMs: timeMs,
+}) satisfies z.ZodType<resource.BinaryView>
+
+export const binaryDetail = z.strictObject({
+  ...binary.shape,
+  config: binaryConfig,
+}) satisfies z.ZodType<resource.BinaryDetail>
+
+export const health = z.strictObject({
+  isCritical: z.boolean(),
+  isOverloaded: z.boolean(),
+  cpu,
+  memory: space,
+  disk: space,
+  backends: z.array(
+    z.strictObject({
+      isolation,
+      isUsable: z.boolean(),
+      findings: z.array(
+        z.strictObject({
+          feature: z.string(),
+          isPresent: z.boolean(),
+          isRequired: z.boolean(),
+          remedy: z.string().nullable(),
+        }),
+      ),
+    }),
+  ),
+  processes: z.strictObject({ proxy: z.boolean(), egress: z.boolean() }),
+  problems: texts,
+}) satisfies z.ZodType<resource.HealthView>
+
+export const node = z.strictObject({
+  hostname: z.string(),
+  version: z.string(),
+  platform: z.string(),
+  pid: count,
+  startedAtMs: timeMs,
+  isRoot: z.boolean(),
+  dataFolder: z.string(),
+  runFolder: z.string(),
+  addresses: z.record(z.string(), z.string()),
+  tasks: count,
+  instancesLive: count,
+}) satisfies z.ZodType<resource.NodeView>
+
+export const configuration = z.strictObject({
+  entries: z.array(
+    z.strictObject({
+      key: z.string(),
+      value: z.string(),
+      source: z.enum(['default', 'file', 'environment', 'flag']),
+      origin: z.string().nullable(),
+    }),
+  ),
+}) satisfies z.ZodType<resource.ConfigView>
+
+export const service = z.strictObject({
+  name: z.string(),
+  state: task.shape.state,
+  urls: texts,
+  publish: z.array(publish),
+  instancesReady: count,
+  isAvailable: z.boolean(),
+}) satisfies z.ZodType<resource.ServiceView>
