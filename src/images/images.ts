@@ -80,12 +80,16 @@ export interface ImageStore extends AsyncDisposable {
   missing(digests: readonly Digest[]): Promise<readonly Digest[]>
 
   /**
-   * Stores a file; resolves when it is fsynced. Storing what exists already is cheap and harmless.
+   * Stores a file; resolves when it is fsynced. Storing what exists already is cheap and harmless. Calls that overlap
+   * share their fsyncs: store many small files by many calls at once (`putSources` does).
    *
    * @throws QuiverError `invalid_argument/DIGEST_MISMATCH` when the bytes are not those of `expected`; nothing is kept
    * @throws QuiverError `resource_exhausted/DISK_FULL`
    */
-  putFile(content: Readable | Uint8Array, expected?: Digest): Promise<{ digest: Digest; bytes: number }>
+  putFile(
+    content: Readable | Uint8Array,
+    expected?: Digest,
+  ): Promise<{ digest: Digest; bytes: number }>
 
   /** @throws QuiverError `not_found/FILE_NOT_FOUND`, `data_loss/FILE_CORRUPT` */
   readFile(digest: Digest): Promise<Readable>
@@ -125,6 +129,24 @@ export interface ImageStore extends AsyncDisposable {
    */
   materialise(digest: Digest): Promise<{ readonly path: string; readonly isNew: boolean }>
 
-  /** Removes files and trees that no stored binary or image refers to. @returns what was freed */
+  /**
+   * Removes files and trees that no stored binary or image refers to. Files that were put or asked for within the last
+   * minutes stay: they may belong to a binary or image that is about to be put. @returns what was freed
+   */
   collectGarbage(): Promise<{ readonly files: number; readonly bytes: number }>
+
+  /**
+   * Reads every file and compares it with its digest. A corrupt one is set aside: it then counts as missing, and putting
+   * it again repairs the trees that hold it, also mounted ones.
+   */
+  verify(): Promise<readonly CorruptFile[]>
 }
+
+export interface CorruptFile {
+  readonly digest: Digest
+  /** The binaries and images that hold it. */
+  readonly users: readonly Digest[]
+}
+
+/** Where the bytes of files are: the absolute path of a file of this machine, or the bytes themselves. */
+export type Sources = ReadonlyMap<Digest, string | Uint8Array>
