@@ -23,7 +23,11 @@ export interface TaskRoute {
   readonly routes: readonly string[]
   readonly sticky: 'none' | 'cookie' | 'client'
   /** Plain TCP ports that the host listens on for this task. */
-  readonly publish: readonly { readonly address: string; readonly hostPort: number; readonly port: number }[]
+  readonly publish: readonly {
+    readonly address: string
+    readonly hostPort: number
+    readonly port: number
+  }[]
   /** Not null: answer every request with this error, wake nothing. */
   readonly refusal: (ErrorBody & { readonly retryAfterS?: number }) | null
   /** The first is current. Percents sum to 100. */
@@ -70,10 +74,18 @@ export type ToProxy =
       readonly retryAfterS: number
     }
 
+  /** An instance ended by itself: what to tell clients whose requests it broke. */
+  | { readonly type: 'exited'; readonly instance: string; readonly error: ErrorBody }
+
 export type FromProxy =
   | { readonly type: 'hello'; readonly role: 'proxy'; readonly pid: number }
   /** Requests wait for this revision: `waiting` of them. Sent once until `task`/`wakeFailed`, again when it grows twofold. */
-  | { readonly type: 'wake'; readonly task: string; readonly revision: number; readonly waiting: number }
+  | {
+      readonly type: 'wake'
+      readonly task: string
+      readonly revision: number
+      readonly waiting: number
+    }
   /** Changes since the last report, at most every 100 ms. */
   | { readonly type: 'activity'; readonly instances: readonly InstanceActivity[] }
   | { readonly type: 'drained' | 'busy'; readonly instance: string }
@@ -92,7 +104,13 @@ export type FromProxy =
   /** Counters since the proxy started, at most once a second, only when changed. */
   | { readonly type: 'counters'; readonly tasks: Readonly<Record<string, TaskCounters>> }
   /** A published port could not be bound. */
-  | { readonly type: 'publishFailed'; readonly task: string; readonly address: string; readonly hostPort: number; readonly message: string }
+  | {
+      readonly type: 'publishFailed'
+      readonly task: string
+      readonly address: string
+      readonly hostPort: number
+      readonly message: string
+    }
 
 export interface InstanceActivity {
   readonly instance: string
@@ -122,8 +140,19 @@ export interface Grant {
 }
 
 export type GrantTarget =
-  | { readonly kind: 'task'; readonly name: string; readonly port: number; readonly task: string; readonly protocol: 'http' | 'tcp' }
-  | { readonly kind: 'host'; readonly name: string; readonly port: number; readonly isPrivateAllowed: boolean }
+  | {
+      readonly kind: 'task'
+      readonly name: string
+      readonly port: number
+      readonly task: string
+      readonly protocol: 'http' | 'tcp'
+    }
+  | {
+      readonly kind: 'host'
+      readonly name: string
+      readonly port: number
+      readonly isPrivateAllowed: boolean
+    }
 
 export type ToEgress =
   | { readonly type: 'policy'; readonly grants: readonly Grant[] }

@@ -120,6 +120,8 @@ export interface Revision {
 
 export interface Task {
   readonly name: string
+  /** `run`: one execution with an end; nothing starts it again but a person. */
+  readonly kind: 'service' | 'run'
   /** Percent of new requests per revision; sums to 100; the first is the current one. */
   readonly traffic: readonly TrafficShare[]
   /** Newest revision number ever used. */

@@ -11,6 +11,7 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from '
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
+import { errnoOf } from '../../core/error.ts'
 import type { Usage } from '../../core/instance.ts'
 
 export interface Limits {
@@ -181,6 +182,7 @@ export class InstanceCgroup {
   }
 }
 
+const LEGACY_CONTROLLERS = ['memory', 'cpu', 'cpuacct', 'pids', 'freezer'] as const
 const V2_CONTROLLERS = ['memory', 'cpu', 'pids'] as const
 const REMOVE_TRIES_MAX = 400
 
@@ -233,7 +235,7 @@ function openUnified(root: string): CgroupHierarchy | undefined {
         controllers,
       })
     },
-    list: () => folders(root),
+    list: () => childFolders(root),
   }
 }
 
@@ -242,7 +244,7 @@ function openLegacy(
   nodeId: string,
 ): CgroupHierarchy | undefined {
   const roots: Partial<Record<Controller, string>> = {}
-  for (const controller of ['memory', 'cpu', 'cpuacct', 'pids', 'freezer'] as const) {
+  for (const controller of LEGACY_CONTROLLERS) {
     const mount = mounts.get(controller)
     if (mount === undefined) continue
     const root = path.join(mount, 'quiver', nodeId)
@@ -260,13 +262,17 @@ function openLegacy(
     missing: (['memory', 'cpu', 'pids', 'freezer'] as const).filter((name) => !(name in roots)),
     group: (id) => {
       const outer = path.join(outerRoot, id)
-      const controllers = mapValues(roots, (root) =>
-        root === outerRoot ? path.join(outer, 'task') : path.join(root, id),
-      )
+      const controllers: Partial<Record<Controller, string>> = {}
+      for (const controller of LEGACY_CONTROLLERS) {
+        const root = roots[controller]
+        if (root === undefined) continue
+        controllers[controller] =
+          root === outerRoot ? path.join(outer, 'task') : path.join(root, id)
+      }
       const task = [...new Set(Object.values(controllers))]
       return new InstanceCgroup(1, { outer: [outer], task, all: [outer, ...task], controllers })
     },
-    list: () => folders(outerRoot),
+    list: () => childFolders(outerRoot),
   }
 }
 
@@ -295,7 +301,7 @@ async function removeFolder(folder: string): Promise<void> {
       rmdirSync(folder)
       return
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
+      const code = errnoOf(error)
       if (code === 'ENOENT') return
       if (code !== 'EBUSY' || tries === REMOVE_TRIES_MAX) throw error
       await delay(KILL_ROUND_MS)
@@ -331,7 +337,7 @@ function read(folder: string, file: string): string {
   }
 }
 
-function folders(root: string): readonly string[] {
+function childFolders(root: string): readonly string[] {
   const entries = readdirSync(root, { withFileTypes: true })
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
 }
@@ -344,11 +350,4 @@ function number(text: string): number {
 function field(text: string, name: string): number {
   const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `))
   return number(line?.slice(name.length + 1) ?? '')
-}
-
-function mapValues<T, U>(record: Readonly<Partial<Record<Controller, T>>>, map: (value: T) => U) {
-  const entries = Object.entries(record) as [Controller, T][]
-  return Object.fromEntries(entries.map(([key, value]) => [key, map(value)])) as Partial<
-    Record<Controller, U>
-  >
 }

@@ -211,7 +211,7 @@ function decodeOrDestroy(socket: Socket, decoder: FrameDecoder, chunk: Buffer): 
   try {
     return decoder.push(chunk)
   } catch (error) {
-    socket.destroy(error as Error)
+    socket.destroy(QuiverError.from(error))
     return []
   }
 }

@@ -130,7 +130,8 @@ class SandboxDriver implements Driver {
 
 async function readPlan(folder: string): Promise<InstancePlan | undefined> {
   try {
-    return JSON.parse(await readFile(path.join(folder, 'plan.json'), 'utf8')) as InstancePlan
+    const plan: InstancePlan = JSON.parse(await readFile(path.join(folder, 'plan.json'), 'utf8'))
+    return plan
   } catch {
     return undefined
   }

@@ -47,6 +47,8 @@ export class SandboxInstance implements Instance {
   readonly #cgroup: InstanceCgroup
   readonly #exited = Promise.withResolvers<ExitReport>()
   readonly #ready = Promise.withResolvers<void>()
+  /** Resolves when ainit can be asked. */
+  readonly #connected = Promise.withResolvers<void>()
   readonly #phases: Phase[] = []
   readonly #listening = new Set<number>()
   readonly #elsewhere = new Set<number>()
@@ -68,6 +70,7 @@ export class SandboxInstance implements Instance {
     this.#cgroup = cgroup
     // Waited for by start() only; an instance may die when nobody does.
     this.#ready.promise.catch(() => {})
+    this.#connected.promise.catch(() => {})
   }
 
   get state(): InstanceState {
@@ -170,7 +173,10 @@ export class SandboxInstance implements Instance {
 
   async attach(isPrimary: boolean): Promise<Session> {
     this.#assertLive()
-    return await openAttach(`${this.#paths.socket}.c`, isPrimary)
+    await this.#connected.promise
+    const session = await openAttach(`${this.#paths.socket}.c`, isPrimary)
+    if (isPrimary && this.plan.stdio.isHeld && !this.#hasExeced) this.#channel?.start()
+    return session
   }
 
   async remove(): Promise<void> {
@@ -198,6 +204,7 @@ export class SandboxInstance implements Instance {
       (event) => this.#handle(event),
       onClose,
     )
+    this.#connected.resolve()
   }
 
   #onReplayed: (() => void) | undefined
@@ -272,6 +279,7 @@ export class SandboxInstance implements Instance {
     })
     this.#move(isSuccess(report) ? 'exited' : 'failed')
     this.#ready.reject(new Error('the instance ended'))
+    this.#connected.reject(new Error('the instance ended'))
     this.#exited.resolve(report)
   }
 

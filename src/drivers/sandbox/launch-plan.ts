@@ -40,11 +40,6 @@ export function buildRecords(
 ): Records {
   const { spec, stdio } = plan
   const uid = host.uidBase === null ? undefined : String(host.uidBase + plan.uidIndex)
-  const optional = (key: string, value: string | undefined | null) =>
-    value === undefined || value === null ? [] : [[key, value] as const]
-  const each = (key: string, values: readonly (string | number)[]) =>
-    values.map((value) => [key, String(value)] as const)
-  const isFlagged = (key: string, isSet: boolean) => (isSet ? [[key, '1'] as const] : [])
 
   return [
     ['id', plan.id],
@@ -77,11 +72,23 @@ export function buildRecords(
       plan.relays.map(({ address, port, name }) => `${address}:${port}:${name}`),
     ),
     ['token', plan.token],
-    ...isFlagged('hold', stdio.isHeld),
-    ...isFlagged('stdin', stdio.hasStdin),
+    ...flag('hold', stdio.isHeld),
+    ...flag('stdin', stdio.hasStdin),
     ...(stdio.isTerminal ? [['terminal', '24:80'] as const] : []),
     ...(spec.isWritable ? [['copy', '/.image:/app'] as const] : []),
   ]
+}
+
+function optional(key: string, value: string | undefined | null): Records {
+  return value === undefined || value === null ? [] : [[key, value]]
+}
+
+function each(key: string, values: readonly (string | number)[]): Records {
+  return values.map((value) => [key, String(value)])
+}
+
+function flag(key: string, isSet: boolean): Records {
+  return isSet ? [[key, '1']] : []
 }
 
 export function declaredPorts(plan: InstancePlan): readonly number[] {
@@ -91,40 +98,39 @@ export function declaredPorts(plan: InstancePlan): readonly number[] {
 
 function buildBwrapArgv(plan: InstancePlan, host: SandboxHost, folder: string): readonly string[] {
   const { spec } = plan
-  const tmpBytes = String(spec.limits.tmpBytes)
-  const tmpfs = (target: string, bytes = tmpBytes) => [
-    '--size',
-    bytes,
-    '--perms',
-    '1777',
-    '--tmpfs',
-    target,
-  ]
+  const { tmpBytes } = spec.limits
+  const isOwnNetwork = spec.network !== 'host'
+  const namespaces = ['user', 'pid', 'ipc', 'uts', 'cgroup-try', ...(isOwnNetwork ? ['net'] : [])]
   return [
     host.bwrapPath,
-    ...[
-      '--unshare-user',
-      '--unshare-pid',
-      '--unshare-ipc',
-      '--unshare-uts',
-      '--unshare-cgroup-try',
-    ],
-    ...(spec.network === 'host' ? [] : ['--unshare-net']),
-    ...['--uid', UID_INSIDE, '--gid', UID_INSIDE, '--hostname', plan.task, '--as-pid-1'],
+    ...namespaces.map((name) => `--unshare-${name}`),
+    ...`--uid ${UID_INSIDE} --gid ${UID_INSIDE} --hostname ${plan.task} --as-pid-1`.split(' '),
     // ainit needs it to open low ports to everybody, then drops it before any task runs.
-    ...(spec.network === 'host' ? [] : ['--cap-add', 'CAP_NET_ADMIN']),
-    ...['--ro-bind', plan.binaryTree, '/'],
-    ...['--proc', '/proc', '--dev', '/dev', ...tmpfs('/dev/shm'), '--remount-ro', '/dev'],
-    ...[...tmpfs('/tmp'), ...tmpfs('/run', String(RUN_TMPFS_BYTES)), ...tmpfs('/var/tmp')],
-    ...(spec.isWritable
-      ? ['--ro-bind', plan.imageTree, '/.image', ...tmpfs('/app')]
-      : ['--ro-bind', plan.imageTree, '/app']),
-    ...['--ro-bind', path.join(folder, 'hosts'), '/etc/hosts'],
-    ...Object.keys(ETC_FILES).flatMap((file) => [
-      ...['--ro-bind', path.join(host.etcFolder, file), `/etc/${file}`],
-    ]),
-    ...['--ro-bind', host.ainitPath, '/.ainit', '--chdir', '/', '--', '/.ainit', 'init'],
+    ...(isOwnNetwork ? ['--cap-add', 'CAP_NET_ADMIN'] : []),
+    ...bind(plan.binaryTree, '/'),
+    ...'--proc /proc --dev /dev'.split(' '),
+    ...tmpfs('/dev/shm', tmpBytes),
+    ...'--remount-ro /dev'.split(' '),
+    ...tmpfs('/tmp', tmpBytes),
+    ...tmpfs('/run', RUN_TMPFS_BYTES),
+    ...tmpfs('/var/tmp', tmpBytes),
+    ...bind(plan.imageTree, spec.isWritable ? '/.image' : '/app'),
+    ...(spec.isWritable ? tmpfs('/app', tmpBytes) : []),
+    ...bind(path.join(folder, 'hosts'), '/etc/hosts'),
+    ...Object.keys(ETC_FILES).flatMap((file) =>
+      bind(path.join(host.etcFolder, file), `/etc/${file}`),
+    ),
+    ...bind(host.ainitPath, '/.ainit'),
+    ...'--chdir / -- /.ainit init'.split(' '),
   ]
+}
+
+function bind(source: string, target: string): readonly string[] {
+  return ['--ro-bind', source, target]
+}
+
+function tmpfs(target: string, bytes: number): readonly string[] {
+  return ['--size', String(bytes), '--perms', '1777', '--tmpfs', target]
 }
 
 /** Content of the instance's /etc/hosts. */

@@ -4,8 +4,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import path from 'node:path'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 
+import { assert } from '../../core/assert.ts'
 import { QuiverError } from '../../core/error.ts'
 import { encodeRecords } from '../../core/frames.ts'
 import type { InstancePlan } from '../driver.ts'
@@ -39,7 +40,8 @@ export async function launch(
     // It may outlive this process.
     child.unref()
     const ended = once(child, 'exit').then(() => {})
-    const channel = child.stdio[3] as Duplex
+    const channel = child.stdio[3]
+    assert(channel instanceof Duplex, 'descriptor 3 was asked to be a socket')
     channel.write(records)
     return { bound: readAnswer(channel), ended }
   } finally {

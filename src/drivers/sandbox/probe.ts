@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 
+import { errnoOf } from '../../core/error.ts'
 import type { ProbeFinding, ProbeReport } from '../driver.ts'
 
 import type { CgroupHierarchy } from './cgroup.ts'
@@ -30,7 +31,7 @@ async function probeNamespaces({ bwrapPath }: SandboxHost): Promise<ProbeFinding
     })
     return { feature: 'namespaces through bubblewrap', present: true, isRequired: true }
   } catch (error) {
-    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    const isMissing = errnoOf(error) === 'ENOENT'
     return {
       feature: 'namespaces through bubblewrap',
       present: false,

@@ -1,0 +1,231 @@
+/** A deployment: from an image and a spec to a revision with its share of the traffic, or to nothing at all. */
+
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+
+import { canonicalJson, type Digest } from '../core/digest.ts'
+import { errnoOf, QuiverError } from '../core/error.ts'
+import type { Revision, Task, TaskSpec, TrafficShare } from '../core/task.ts'
+import type { ImageStore } from '../images/images.ts'
+
+import { assertNoConflict } from './conflicts.ts'
+import type { TaskController } from './controller.ts'
+import type { EventLog } from './events.ts'
+import type { TaskRegistry } from './registry.ts'
+
+export interface Deployment {
+  readonly spec: TaskSpec
+  readonly image: Digest
+  /** 1–100. */
+  readonly trafficPercent: number
+  readonly kind: Task['kind']
+}
+
+export interface DeployOutcome {
+  readonly revision: Revision
+  readonly isNew: boolean
+  /** The current revision is the same already; nothing was done. */
+  readonly isUnchanged: boolean
+  readonly timings: readonly { readonly name: string; readonly ms: number }[]
+}
+
+export interface DeploymentParts {
+  readonly registry: TaskRegistry
+  readonly controller: TaskController
+  readonly images: ImageStore
+  readonly events: EventLog
+  readonly tasksMax: number
+}
+
+const REVISIONS_KEPT = 10
+
+/**
+ * Refuses conflicts first; nothing has been started then. Where the task has live instances, the new revision is made
+ * ready before it gets a request; a task that sleeps is not woken. A failure leaves the task as it was.
+ */
+export async function deployRevision(
+  deployment: Deployment,
+  parts: DeploymentParts,
+): Promise<DeployOutcome> {
+  const { spec, image } = deployment
+  const { registry, images } = parts
+  const task = registry.get(spec.name)
+  if (task !== undefined) assertSameKind(task, deployment)
+  const current = task === undefined ? undefined : registry.current(task)
+  if (task !== undefined && current !== undefined && isSame(task, current, deployment)) {
+    return { revision: current, isNew: false, isUnchanged: true, timings: [] }
+  }
+  assertNoConflict(spec, registry.specsOfOthers(spec.name))
+  await assertPortsFree(spec, current?.spec)
+
+  const clock = new Stopwatch()
+  const stored = await images.getImage(image)
+  await Promise.all([images.materialise(stored.config.binary), images.materialise(image)])
+  clock.lap('materialise')
+
+  const { revision, task: bumped } = nextRevision(deployment, task, parts)
+  await registry.save(bumped, { add: revision })
+  clock.lap('commit')
+  if (task !== undefined) {
+    const isReady = await makeReadyIfAwake(revision, parts)
+    if (isReady) clock.lap('ready')
+    await registry.save(
+      giveTraffic(registry.require(spec.name), revision, deployment.trafficPercent),
+      {
+        drop: outdated(registry, spec.name),
+      },
+    )
+    parts.controller.release(revision.number)
+    clock.lap('switch')
+  }
+  parts.events.emit({
+    type: 'deployed',
+    task: spec.name,
+    revision: revision.number,
+    message: `revision ${revision.number} of ${spec.name} was deployed`,
+  })
+  return { revision, isNew: task === undefined, isUnchanged: false, timings: clock.laps }
+}
+
+/** A new task gets its traffic at once; an existing one only a new number, until the revision is ready. */
+function nextRevision(
+  { spec, image, kind }: Deployment,
+  task: Task | undefined,
+  { registry, tasksMax }: DeploymentParts,
+): { readonly revision: Revision; readonly task: Task } {
+  const nowMs = Date.now()
+  const number = (task?.revisionLast ?? 0) + 1
+  const revision = { task: spec.name, number, image, spec, createdAtMs: nowMs }
+  if (task !== undefined) return { revision, task: { ...task, revisionLast: number } }
+
+  const uidIndex = registry.freeUidIndex()
+  if (uidIndex >= tasksMax) {
+    throw new QuiverError(
+      'resource_exhausted',
+      'TASKS_EXHAUSTED',
+      `this node has no uid left for another task (${tasksMax})`,
+      {
+        hint: 'Remove tasks, or raise the size of the uid range in node.toml.',
+      },
+    )
+  }
+  const created: Task = {
+    name: spec.name,
+    kind,
+    traffic: [{ revision: number, percent: 100 }],
+    revisionLast: number,
+    previous: null,
+    desired: 'on',
+    instances: null,
+    uidIndex,
+    createdAtMs: nowMs,
+  }
+  return { revision, task: created }
+}
+
+async function makeReadyIfAwake(revision: Revision, parts: DeploymentParts): Promise<boolean> {
+  const { controller, registry } = parts
+  const isAwake = controller.instances.some(({ isCounted }) => isCounted)
+  if (!isAwake) return false
+  try {
+    await controller.makeReady(revision)
+    return true
+  } catch (thrown) {
+    controller.release(revision.number)
+    await registry.save(registry.require(revision.task), { drop: [revision.number] })
+    throw thrown
+  }
+}
+
+/** The current revision stays first while it keeps a share. */
+function giveTraffic(task: Task, { number }: Revision, percent: number): Task {
+  const current = task.traffic[0]?.revision ?? number
+  if (percent === 100) {
+    return { ...task, desired: 'on', traffic: [{ revision: number, percent }], previous: current }
+  }
+  const traffic: readonly TrafficShare[] = [
+    { revision: current, percent: 100 - percent },
+    { revision: number, percent },
+  ]
+  return { ...task, desired: 'on', traffic }
+}
+
+/** Revisions that nothing refers to any more, beyond the newest few. */
+function outdated(registry: TaskRegistry, name: string): readonly number[] {
+  const task = registry.require(name)
+  const used = new Set([...task.traffic.map(({ revision }) => revision), task.previous])
+  const numbers = [...registry.revisions(name).keys()].toSorted((a, b) => b - a)
+  return numbers.slice(REVISIONS_KEPT).filter((number) => !used.has(number))
+}
+
+function isSame(
+  task: Task,
+  current: Revision,
+  { spec, image, trafficPercent }: Deployment,
+): boolean {
+  return (
+    trafficPercent === 100 &&
+    task.traffic.length === 1 &&
+    task.desired === 'on' &&
+    current.image === image &&
+    canonicalJson(current.spec) === canonicalJson(spec)
+  )
+}
+
+function assertSameKind(task: Task, { kind }: Deployment): void {
+  if (task.kind === kind && kind === 'service') return
+  const what = task.kind === 'run' ? 'a run' : 'a task'
+  throw new QuiverError(
+    'already_exists',
+    'NAME_TAKEN',
+    `there is ${what} called ${task.name} already`,
+    {
+      hint: `Choose another name, or remove it with "quiver rm ${task.name}".`,
+    },
+  )
+}
+
+/** Tries to bind what is to be published and is not yet, so that a conflict shows before anything starts. */
+async function assertPortsFree(spec: TaskSpec, before: TaskSpec | undefined): Promise<void> {
+  for (const { publish } of spec.ports) {
+    if (publish === null) continue
+    const isOurs = before?.ports.some(
+      (port) => port.publish?.port === publish.port && port.publish.address === publish.address,
+    )
+    if (isOurs === true || publish.port === 0) continue
+    await assertPortFree(publish.address, publish.port)
+  }
+}
+
+async function assertPortFree(address: string, port: number): Promise<void> {
+  const server = createServer()
+  try {
+    server.listen({ host: address, port })
+    await once(server, 'listening')
+  } catch (cause) {
+    const code = errnoOf(cause)
+    const why = code === 'EADDRINUSE' ? 'is in use by another program' : `cannot be bound (${code})`
+    throw new QuiverError(
+      'failed_precondition',
+      'PORT_IN_USE',
+      `port ${port} of ${address} ${why}`,
+      {
+        cause,
+        hint: 'Publish another port, or end what listens there.',
+      },
+    )
+  } finally {
+    server.close()
+  }
+}
+
+class Stopwatch {
+  readonly laps: { readonly name: string; readonly ms: number }[] = []
+  #lastMs = performance.now()
+
+  lap(name: string): void {
+    const nowMs = performance.now()
+    this.laps.push({ name, ms: nowMs - this.#lastMs })
+    this.#lastMs = nowMs
+  }
+}

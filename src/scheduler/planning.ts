@@ -1,0 +1,97 @@
+/** From a revision to what a driver is told: identity, environment, relays, grants. Pure but for randomness. */
+
+import { randomBytes } from 'node:crypto'
+import { isIP } from 'node:net'
+
+import type { Grant, GrantTarget } from '../core/link.ts'
+import type { Revision, TaskSpec } from '../core/task.ts'
+import type { InstancePlan, Relay, StdioPlan } from '../drivers/driver.ts'
+import type { StoredBinary } from '../images/images.ts'
+
+const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567'
+/** Relay addresses begin here: 127.0.0.1 is the task's own. */
+const RELAY_ADDRESS_FIRST = 2
+
+export const NO_STDIO: StdioPlan = { isTerminal: false, isHeld: false, hasStdin: false }
+
+export function planInstance(
+  revision: Revision,
+  facts: {
+    readonly binary: StoredBinary
+    readonly binaryTree: string
+    readonly imageTree: string
+    readonly uidIndex: number
+    readonly stdio: StdioPlan
+    readonly isRun: boolean
+  },
+): InstancePlan {
+  const { spec, task, number } = revision
+  const id = `${task}-${number}-${randomName()}`
+  const { binary, ...rest } = facts
+  return {
+    ...rest,
+    id,
+    task,
+    revision: number,
+    spec,
+    entry: binary.config.entry,
+    env: { ...defaultEnv(spec), ...binary.config.env, ...spec.env, ...ownEnv(spec, id) },
+    relays: planRelays(spec),
+    token: randomBytes(16).toString('hex'),
+  }
+}
+
+/** One address for each name; several ports of a name share it. */
+export function planRelays(spec: TaskSpec): readonly Relay[] {
+  if (spec.network !== 'private') return []
+  const addresses = new Map<string, string>()
+  return planTargets(spec).map(({ name, port }) => {
+    const address = addresses.get(name) ?? relayAddress(addresses.size)
+    addresses.set(name, address)
+    return { name, address, port }
+  })
+}
+
+export function planGrant(plan: InstancePlan): Grant {
+  const targets = plan.spec.network === 'private' ? planTargets(plan.spec) : []
+  return { instance: plan.id, task: plan.task, token: plan.token, targets }
+}
+
+function planTargets(spec: TaskSpec): readonly GrantTarget[] {
+  const hosts = spec.allow.map(
+    ({ host, port }) =>
+      ({ kind: 'host', name: host, port, isPrivateAllowed: isIP(host) !== 0 }) as const,
+  )
+  const tasks = spec.connect.map(
+    ({ as, port, task, kind }) => ({ kind: 'task', name: as, port, task, protocol: kind }) as const,
+  )
+  return [...tasks, ...hosts]
+}
+
+function relayAddress(index: number): string {
+  const number = RELAY_ADDRESS_FIRST + index
+  return `127.0.${Math.floor(number / 256)}.${number % 256}`
+}
+
+/** Anything may override these. */
+function defaultEnv(spec: TaskSpec): Record<string, string> {
+  return {
+    PATH: '/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin',
+    HOME: '/tmp',
+    LANG: 'C.UTF-8',
+    HOSTNAME: spec.name,
+  }
+}
+
+/** Nothing may override these: they are what the platform promises. */
+function ownEnv(spec: TaskSpec, id: string): Record<string, string> {
+  return {
+    ...(spec.http === null ? {} : { PORT: String(spec.http.port) }),
+    QUIVER_TASK: spec.name,
+    QUIVER_INSTANCE: id,
+  }
+}
+
+function randomName(): string {
+  return [...randomBytes(6)].map((byte) => BASE32[byte % BASE32.length]).join('')
+}

@@ -1,0 +1,314 @@
+/**
+ * Everything that decides what runs: the operations that people ask for, on all tasks of a node.
+ *
+ * Each operation changes what is wanted (registry), then waits until what there is (controllers) has followed. One
+ * operation at a time per task; requests never wait for one.
+ */
+
+import { QuiverError } from '../core/error.ts'
+import type { Revision, Task, TaskSpec } from '../core/task.ts'
+import type { Driver, Instance, OpenStream, StdioPlan } from '../drivers/driver.ts'
+import type { ImageStore } from '../images/images.ts'
+import type { Store } from '../store/store.ts'
+
+import { TaskController } from './controller.ts'
+import type { DataPlane } from './data-plane.ts'
+import { deployRevision, type Deployment, type DeployOutcome } from './deployment.ts'
+import type { EventLog } from './events.ts'
+import type { ManagedInstance } from './managed.ts'
+import { TaskRegistry } from './registry.ts'
+import { Starter } from './starter.ts'
+
+export interface SchedulerParts {
+  readonly store: Store
+  readonly images: ImageStore
+  readonly drivers: ReadonlyMap<string, Driver>
+  readonly dataPlane: DataPlane
+  readonly events: EventLog
+  readonly openStream: OpenStream
+  /** How many uids the node has for tasks. */
+  readonly tasksMax: number
+}
+
+export class Scheduler implements AsyncDisposable {
+  readonly registry: TaskRegistry
+  readonly #parts: SchedulerParts
+  readonly #starter: Starter
+  readonly #controllers = new Map<string, TaskController>()
+  readonly #queues = new Map<string, Promise<unknown>>()
+
+  constructor(parts: SchedulerParts) {
+    this.#parts = parts
+    this.#starter = new Starter(parts)
+    this.registry = new TaskRegistry(parts.store)
+  }
+
+  /** Loads what is wanted, then finds what is there. */
+  async open(): Promise<void> {
+    await this.registry.open((name, task) => this.#taskChanged(name, task))
+    for (const driver of this.#parts.drivers.values()) {
+      for (const instance of await driver.adopt()) await this.#adopt(instance)
+    }
+    // Those without a trace of an instance may still want some.
+    for (const task of this.registry.list())
+      if (wantsInstances(task, this.registry)) this.controller(task.name).taskChanged()
+  }
+
+  /** Made on first need: a task that sleeps costs its record and nothing else. */
+  controller(name: string): TaskController {
+    const existing = this.#controllers.get(name)
+    if (existing !== undefined) return existing
+    const controller = new TaskController(name, {
+      registry: this.registry,
+      starter: this.#starter,
+      dataPlane: this.#parts.dataPlane,
+      events: this.#parts.events,
+    })
+    this.#controllers.set(name, controller)
+    return controller
+  }
+
+  /** Controllers of tasks that have or had instances. */
+  get controllers(): Iterable<TaskController> {
+    return this.#controllers.values()
+  }
+
+  /** @throws QuiverError `not_found/INSTANCE_NOT_FOUND` */
+  findInstance(id: string): ManagedInstance {
+    for (const controller of this.#controllers.values()) {
+      const found = controller.instances.find((managed) => managed.id === id)
+      if (found !== undefined) return found
+    }
+    throw new QuiverError('not_found', 'INSTANCE_NOT_FOUND', `there is no instance "${id}"`, {
+      hint: 'See "quiver ps --all" for those there are.',
+    })
+  }
+
+  async deploy(deployment: Deployment): Promise<DeployOutcome> {
+    return await this.#exclusively(deployment.spec.name, () =>
+      deployRevision(deployment, {
+        ...this.#parts,
+        registry: this.registry,
+        controller: this.controller(deployment.spec.name),
+      }),
+    )
+  }
+
+  /** Gives the newest revision that has traffic all of it. */
+  async promote(name: string): Promise<void> {
+    await this.#exclusively(name, async () => {
+      const task = this.registry.require(name)
+      const newest = Math.max(...task.traffic.map(({ revision }) => revision))
+      await this.#switchTo(task, newest)
+      this.#event('promoted', name, newest, `revision ${newest} of ${name} gets all requests`)
+    })
+  }
+
+  /** @param number  null: the revision that was current before */
+  async rollback(name: string, number: number | null): Promise<void> {
+    await this.#exclusively(name, async () => {
+      const task = this.registry.require(name)
+      const target = number ?? rollbackTarget(task)
+      if (!this.registry.revisions(name).has(target))
+        throw revisionNotFound(name, target, this.registry)
+      await this.#switchTo(task, target)
+      this.#event('rolledBack', name, target, `${name} went back to revision ${target}`)
+    })
+  }
+
+  /** @param instances  null: as `[scale]` says. Resolves when so many run. */
+  async scale(name: string, instances: number | null, signal: AbortSignal): Promise<void> {
+    await this.#exclusively(name, async () => {
+      const task = this.registry.require(name)
+      assertService(task, 'scaled')
+      await this.registry.save({ ...task, instances })
+      this.#event(
+        'scaled',
+        name,
+        null,
+        `${name} is to have ${instances ?? 'as many instances as it needs'}`,
+      )
+      if (instances === null) return
+      const controller = this.controller(name)
+      const failuresBefore = controller.failures.length
+      await controller.until(() => {
+        const serving = controller.instances.filter(
+          ({ isRoutable, instance }) => isRoutable && instance.state === 'running',
+        )
+        return serving.length === instances || controller.failures.length > failuresBefore
+      }, signal)
+      throwFailure(controller, failuresBefore)
+    })
+  }
+
+  async stop(name: string): Promise<void> {
+    await this.#exclusively(name, async () => {
+      const task = this.registry.require(name)
+      await this.registry.save({ ...task, desired: 'stopped' })
+      await this.controller(name).stopAll('STOPPED', this.#drainMs(task))
+      this.#event('stopped', name, null, `${name} was stopped`)
+    })
+  }
+
+  /** Undoes `stop`, and makes one instance ready. */
+  async start(name: string, signal: AbortSignal): Promise<void> {
+    await this.#exclusively(name, async () => {
+      const task = this.registry.require(name)
+      await this.registry.save({ ...task, desired: 'on' })
+      const controller = this.controller(name)
+      const running = controller.instances.find(({ isCounted }) => isCounted)
+      const revision = this.registry.current(task)
+      if (running === undefined && revision !== undefined) {
+        await controller.makeReady(revision)
+        controller.release(revision.number)
+      }
+      signal.throwIfAborted()
+      this.#event('started', name, null, `${name} was started`)
+    })
+  }
+
+  async restart(name: string): Promise<void> {
+    await this.#exclusively(name, async () => {
+      const task = this.registry.require(name)
+      const controller = this.controller(name)
+      const revision = this.registry.current(task)
+      if (task.kind === 'run') await controller.stopAll('REPLACED', this.#drainMs(task))
+      if (task.kind === 'run' && revision !== undefined) await controller.makeReady(revision)
+      else await controller.replaceAll()
+      this.#event('restarted', name, null, `${name} was restarted`)
+    })
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#exclusively(name, async () => {
+      const task = this.registry.require(name)
+      // Refuses new requests first, so that none is begun that would be cut.
+      await this.registry.save({ ...task, desired: 'stopped' })
+      const controller = this.controller(name)
+      await controller.stopAll('STOPPED', this.#drainMs(task))
+      await this.registry.remove(name)
+      await controller.forget()
+      this.#controllers.delete(name)
+      this.#parts.dataPlane.withdraw(name)
+      this.#event('removed', name, null, `${name} was removed`)
+    })
+  }
+
+  /** Registers a run as a task of its own and prepares its instance. */
+  async prepareRun(
+    spec: TaskSpec,
+    image: Revision['image'],
+    stdio: StdioPlan,
+  ): Promise<ManagedInstance> {
+    return await this.#exclusively(spec.name, async () => {
+      const controller = this.controller(spec.name)
+      const outcome = await deployRevision(
+        { spec, image, trafficPercent: 100, kind: 'run' },
+        { ...this.#parts, registry: this.registry, controller },
+      )
+      return await controller.prepareRun(outcome.revision, stdio)
+    })
+  }
+
+  /** Lets go of everything: instances go on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const controller of this.#controllers.values()) controller.close()
+    await this.registry[Symbol.asyncDispose]()
+  }
+
+  #taskChanged(name: string, task: Task | undefined): void {
+    const controller = this.#controllers.get(name)
+    if (controller !== undefined) controller.taskChanged()
+    else if (task === undefined) this.#parts.dataPlane.withdraw(name)
+    else this.controller(name).taskChanged()
+  }
+
+  async #adopt(instance: Instance): Promise<void> {
+    const { task } = instance.plan
+    if (this.registry.get(task) !== undefined) {
+      this.controller(task).adopt(instance)
+      return
+    }
+    // Its task was removed, but not all of its instances.
+    await instance.stop('STOPPED', 0)
+    await instance.remove()
+  }
+
+  async #switchTo(task: Task, revision: number): Promise<void> {
+    const current = task.traffic[0]?.revision ?? null
+    const previous = current === revision ? task.previous : current
+    await this.registry.save({ ...task, traffic: [{ revision, percent: 100 }], previous })
+  }
+
+  #drainMs(task: Task): number {
+    return this.registry.current(task)?.spec.limits.stopTimeoutMs ?? 0
+  }
+
+  async #exclusively<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#queues.get(name) ?? Promise.resolve()
+    const mine = before.then(work, work)
+    const settled = mine.then(
+      () => {},
+      () => {},
+    )
+    this.#queues.set(name, settled)
+    void settled.then(() => {
+      if (this.#queues.get(name) === settled) this.#queues.delete(name)
+    })
+    return await mine
+  }
+
+  #event(
+    type: 'promoted' | 'rolledBack' | 'scaled' | 'stopped' | 'started' | 'restarted' | 'removed',
+    task: string,
+    revision: number | null,
+    message: string,
+  ): void {
+    this.#parts.events.emit({ type, task, revision, message })
+  }
+}
+
+function wantsInstances(task: Task, registry: TaskRegistry): boolean {
+  if (task.desired === 'stopped' || task.kind === 'run') return false
+  return (task.instances ?? registry.current(task)?.spec.scale.min ?? 0) > 0
+}
+
+function assertService(task: Task, verb: string): void {
+  if (task.kind === 'service') return
+  throw new QuiverError(
+    'failed_precondition',
+    'TASK_IS_RUN',
+    `${task.name} is a run and cannot be ${verb}`,
+    {
+      hint: 'Deploy it with "quiver deploy" to have it scaled and routed.',
+    },
+  )
+}
+
+function throwFailure(controller: TaskController, failuresBefore: number): void {
+  const [failure] = controller.failures
+  if (controller.failures.length === failuresBefore || failure === undefined) return
+  const { code, reason, message, hint } = failure
+  throw new QuiverError(code, reason, message, hint === undefined ? {} : { hint })
+}
+
+function rollbackTarget(task: Task): number {
+  // While two revisions share the traffic, going back means the first.
+  if (task.traffic.length > 1) return task.traffic[0]?.revision ?? 0
+  if (task.previous !== null) return task.previous
+  throw new QuiverError(
+    'failed_precondition',
+    'NO_PREVIOUS_REVISION',
+    `${task.name} has no earlier revision`,
+    {
+      hint: 'Deploy a second one first.',
+    },
+  )
+}
+
+function revisionNotFound(name: string, number: number, registry: TaskRegistry): QuiverError {
+  const kept = [...registry.revisions(name).keys()].join(', ')
+  return new QuiverError('not_found', 'REVISION_NOT_FOUND', `${name} has no revision ${number}`, {
+    hint: `Kept are: ${kept}.`,
+  })
+}
