@@ -76,10 +76,10 @@ export class Intake implements Disposable {
       close(fd)
       return
     }
-    if (this.#silent.size >= SILENT_MAX) {
-      this.#options.onProblem(`${SILENT_MAX} connections have sent nothing yet; one more is closed`)
-      close(fd)
-      return
+    const [oldest] = this.#silent
+    if (oldest !== undefined && this.#silent.size >= SILENT_MAX) {
+      this.#options.onProblem(`${SILENT_MAX} connections have sent nothing; the oldest is closed`)
+      oldest[Symbol.dispose]()
     }
     this.#wait(fd)
   }

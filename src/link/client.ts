@@ -94,9 +94,10 @@ class Client<In, Out extends object> implements LinkClient<Out> {
 
   #receive(raw: RawMessage): void {
     const message = this.#options.parse(raw)
-    if (message !== undefined) this.#options.onMessage(message)
-    if (this.#isUp) return
+    const wasUp = this.#isUp
     this.#isUp = true
+    if (message !== undefined) this.#options.onMessage(message)
+    if (wasUp) return
     this.#retryMs = RETRY_FIRST_MS
     this.#lastProblem = ''
     this.#options.onUp?.()
