@@ -36,12 +36,11 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
  * folder that can be written), `HOSTNAME` and `PORT`.
  */
 export function buildEnvironment(spec: TaskSpec, binaryEnv: Environment): Environment {
-  const port = spec.http?.port ?? spec.ports[0]?.port
   return {
     PATH,
     HOME: spec.isWritable ? '/app' : '/tmp',
     HOSTNAME: spec.name,
-    ...(port === undefined ? {} : { PORT: String(port) }),
+    ...(spec.http === null ? {} : { PORT: String(spec.http.port) }),
     ...binaryEnv,
     ...spec.env,
   }

@@ -172,7 +172,8 @@ export const ConnectSchema = z
         'Use lower-case letters, digits and hyphens, in parts joined by dots.',
       )
       .optional()
-      .describe('Host name for it inside the instance; the name of the task unless given.'),
+      .describe('Host name for it inside the instance; the name of the task unless given.')
+      .meta({ examples: ['db'] }),
     port: field
       .port()
       .optional()
@@ -192,12 +193,13 @@ export const NamedConfigSchema = z
       .optional()
       .describe(
         'Another configuration of this file to start from: its command is reused, its env can be overridden.',
-      ),
+      )
+      .meta({ examples: ['web'] }),
     command: command
       .optional()
       .describe('Arguments after the program, instead of `command`.')
       .meta({ examples: [['worker.js']] }),
-    argv0: argv0.describe('`argv[0]`, instead of the one above.'),
+    argv0: argv0.describe('`argv[0]`, instead of the one above.').meta({ examples: ['worker'] }),
     env: env
       .default({})
       .describe('Variables that are added to `[env]` or replace those of the same name.'),
