@@ -97,7 +97,6 @@ export class Configs {
     const entries = await Promise.all(['binary/', 'image/'].map((p) => this.#store.list(p)))
     const named = new Set(entries.flat().map((entry) => hexOf(digestIn(entry.key))))
     for (const name of await readdir(this.#folder)) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- there are few
       if (!named.has(name)) await rm(path.join(this.#folder, name), { force: true })
     }
     return [...named].map((hex): Digest => `sha256:${hex}`)
@@ -117,7 +116,6 @@ export class Configs {
     const found: Stored[] = []
     for (const entry of await this.#store.list(prefix)) {
       const digest = digestIn(entry.key)
-      // oxlint-disable-next-line eslint/no-await-in-loop -- one at a time bounds what is in memory
       const config = await this.#read(digest)
       if (!config) throw corrupt(digest, 'the configuration is missing')
       found.push(stored(digest, config, recordOf(entry)))

@@ -98,7 +98,6 @@ export class DurableFolder {
     while (this.#waiting.length > 0) {
       const group = this.#waiting
       this.#waiting = []
-      // oxlint-disable-next-line eslint/no-await-in-loop -- the next group forms while this one is written
       await this.#commitGroup(group)
     }
     this.#isCommitting = false
@@ -109,7 +108,6 @@ export class DurableFolder {
       await syncFiles(group.map((commit) => commit.from))
       const failed = new Map<Commit, unknown>()
       for (const commits of Map.groupBy(group, (commit) => commit.to).values()) {
-        // oxlint-disable-next-line eslint/no-await-in-loop -- commits to one target keep their order
         await each(commits, 1, (commit) => moveOne(commit).catch((e) => failed.set(commit, e)))
       }
       const folders = new Set(group.map((commit) => path.dirname(commit.to)))

@@ -15,7 +15,6 @@ export async function each<T>(
   const worker = async (): Promise<void> => {
     for (let next = iterator.next(); !next.done && !failure; next = iterator.next()) {
       try {
-        // oxlint-disable-next-line eslint/no-await-in-loop -- each worker does one item at a time
         await work(next.value)
       } catch (thrown) {
         failure ??= { thrown }

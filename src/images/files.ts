@@ -16,6 +16,7 @@ import {
   link,
   open,
   readdir,
+  readFile,
   rename,
   rm,
   stat,
@@ -198,7 +199,7 @@ export class Files {
   /** Reads one file and compares. A corrupt one is set aside, so that it counts as missing and can be put again. */
   async isIntact(file: StoredFile): Promise<boolean> {
     try {
-      if ((await digestOfFile(file.path)) === file.digest) return true
+      if ((await digestOfFile(file.path, file.bytes)) === file.digest) return true
       await makeFolder(this.#corruptFolder, 0o700)
       await rename(file.path, path.join(this.#corruptFolder, path.basename(file.path)))
       return false
@@ -213,11 +214,9 @@ export class Files {
   async *list(): AsyncGenerator<StoredFile> {
     for (const shard of await readdir(this.#folder)) {
       const folder = path.join(this.#folder, shard)
-      // oxlint-disable-next-line eslint/no-await-in-loop -- one folder at a time bounds what is in memory
       for (const name of await readdir(folder)) {
         const digest = `sha256:${name.replace(/\.x$/, '')}`
         const file = path.join(folder, name)
-        // oxlint-disable-next-line eslint/no-await-in-loop -- as above
         const status = await statOf(file)
         if (!status || !isDigest(digest)) continue
         yield { digest, path: file, bytes: status.size, changedAtMs: status.ctimeMs }
@@ -280,7 +279,6 @@ export class Files {
   async #find(digest: Digest): Promise<{ path: string; bytes: number } | undefined> {
     for (const isExecutable of LOOKS) {
       const file = this.#path(digest, isExecutable)
-      // oxlint-disable-next-line eslint/no-await-in-loop -- the second look is rarely needed
       const status = await statOf(file)
       if (status) return { path: file, bytes: status.size }
     }
@@ -290,7 +288,6 @@ export class Files {
   async #open(digest: Digest): Promise<FileHandle> {
     for (const isExecutable of LOOKS) {
       try {
-        // oxlint-disable-next-line eslint/no-await-in-loop -- the second look is rarely needed
         return await open(this.#path(digest, isExecutable))
       } catch (thrown) {
         if (errno(thrown) !== 'ENOENT') throw thrown
@@ -316,8 +313,9 @@ export class Files {
   }
 }
 
-/** The digest of a file's bytes, read as a stream. */
-export async function digestOfFile(file: string): Promise<Digest> {
+/** @param bytes  its size; small files are read at once, because a stream costs more than they do */
+export async function digestOfFile(file: string, bytes: number): Promise<Digest> {
+  if (bytes <= CHUNK_BYTES) return digestOf(await readFile(file))
   const hash = createHash('sha256')
   await pipeline(createReadStream(file, { highWaterMark: CHUNK_BYTES }), async (chunks) => {
     for await (const chunk of chunks) hash.update(chunk)

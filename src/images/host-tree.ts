@@ -51,11 +51,9 @@ export class HostTree {
       if (part === '..') place = path.dirname(place)
       if (part === '' || part === '.' || part === '..') continue
       const here = path.join(place, part)
-      // oxlint-disable-next-line eslint/no-await-in-loop -- one component leads to the next
       const kind = await this.#kind(here, hostPath)
       if (kind === 'symlink') {
         if (++symlinks > SYMLINKS_MAX) throw missing(hostPath)
-        // oxlint-disable-next-line eslint/no-await-in-loop -- as above
         const target = await readlink(here)
         this.link(here, path.resolve(place, target))
         if (path.isAbsolute(target)) place = '/'
@@ -102,10 +100,8 @@ export class HostTree {
     for (let todo = this.#filesBut(done); todo.length > 0; todo = this.#filesBut(done)) {
       for (const file of todo) {
         done.add(file)
-        // oxlint-disable-next-line eslint/no-await-in-loop -- libraries found here are added to the same maps
         const elf = await readElf(file)
         if (elf?.architecture !== architecture) continue
-        // oxlint-disable-next-line eslint/no-await-in-loop -- as above
         lost.push(...(await this.#addNeeds(libraries, { path: file, elf }, also)))
       }
     }
@@ -153,15 +149,12 @@ export class HostTree {
     if (interpreter !== null) await this.add(interpreter)
     const lost: MissingLibrary[] = []
     for (const name of interpreter === null ? needed : [...needed, ...also]) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- order decides nothing, but the maps are shared
       const found = await libraries.find(name, user)
       if (!found) {
         lost.push({ name, neededBy: user.path })
         continue
       }
-      // oxlint-disable-next-line eslint/no-await-in-loop -- as above
       if (found.isDefault) await this.add(found.path)
-      // oxlint-disable-next-line eslint/no-await-in-loop -- as above
       else await this.addAs(found.path, path.join(await libraries.homeFolder(), name))
     }
     return lost
@@ -181,7 +174,11 @@ export class HostTree {
       const facts = { digest: digestOf(source), bytes: source.length, isExecutable }
       return { entry: { kind: 'file', path: treePath.slice(1), ...facts }, source }
     }
-    const facts = { digest: await digestOfFile(hostPath), bytes: status.size, isExecutable }
+    const facts = {
+      digest: await digestOfFile(hostPath, status.size),
+      bytes: status.size,
+      isExecutable,
+    }
     return { entry: { kind: 'file', path: treePath.slice(1), ...facts }, source: hostPath }
   }
 

@@ -39,7 +39,6 @@ export class Libraries {
   /** A default folder of this machine, for libraries from elsewhere. */
   async homeFolder(): Promise<string> {
     for (const folder of this.#default.filter((f) => f.startsWith('/usr/'))) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- the first one nearly always exists
       if ((await kindOf(folder)) === 'folder') return folder
     }
     return '/usr/lib'
@@ -59,7 +58,6 @@ export class Libraries {
     // The default folders before the configured ones: inside an instance only the former are looked at.
     for (const folder of [...own, ...this.#default, ...this.#configured]) {
       const candidate = path.join(folder, name)
-      // oxlint-disable-next-line eslint/no-await-in-loop -- the first match counts
       if (!path.isAbsolute(folder) || !(await this.#isLibrary(candidate))) continue
       return { path: candidate, isDefault: this.#default.includes(path.normalize(folder)) }
     }
@@ -86,10 +84,8 @@ async function readConf(file: string, depth: number): Promise<readonly string[]>
   for (const line of text.split('\n').map((raw) => raw.replace(/#.*/, '').trim())) {
     const pattern = /^include\s+(.+)$/.exec(line)?.[1]
     if (pattern !== undefined && depth < CONF_DEPTH_MAX) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- a handful of files, whose order matters
       const included = await Array.fromAsync(glob(path.resolve(path.dirname(file), pattern)))
       for (const one of included.toSorted()) {
-        // oxlint-disable-next-line eslint/no-await-in-loop -- as above
         folders.push(...(await readConf(one, depth + 1)))
       }
     }

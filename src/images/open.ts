@@ -191,7 +191,6 @@ class NodeImageStore implements ImageStore {
       const wanted = new Set<Digest>()
       const configs = new Set(await this.#configs.sweep())
       for (const digest of configs) {
-        // oxlint-disable-next-line eslint/no-await-in-loop -- one at a time bounds what is in memory
         const { config } = await this.#get(digest)
         for (const entry of config.tree) if (entry.kind === 'file') wanted.add(entry.digest)
       }
@@ -267,11 +266,9 @@ class NodeImageStore implements ImageStore {
     const file = this.#corrupt.get(digest)
     if (!file) return
     for (const user of file.users.filter((one) => this.#trees.has(one))) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- this is rare
       const { config } = await this.#get(user)
       const entries = config.tree.filter((entry) => entry.kind === 'file')
       const damaged = entries.filter((entry) => entry.digest === digest)
-      // oxlint-disable-next-line eslint/no-await-in-loop -- as above
       await each(damaged, 1, (entry) => this.#trees.relink(user, entry))
     }
     this.#corrupt.delete(digest)

@@ -106,10 +106,8 @@ async function addGlobs(host: HostTree, recipe: Recipe, version: string): Promis
   const exclude = recipe.exclude.map((pattern) => substitute(pattern, version))
   for (const pattern of [...recipe.files, ...recipe.optional]) {
     const matched = substitute(pattern, version)
-    // oxlint-disable-next-line eslint/no-await-in-loop -- each adds to the same tree
     const found = await Array.fromAsync(glob(matched, { exclude, withFileTypes: true }))
     for (const one of found) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- as above
       if (!one.isDirectory()) await addIfWhole(host, path.join(one.parentPath, one.name))
     }
     const isMissing = found.length === 0 && recipe.files.includes(pattern)

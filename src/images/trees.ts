@@ -121,7 +121,6 @@ export class Trees {
     await makeFolder(root, 0o755)
     const folders = foldersOf([...entries, ...skeleton])
     for (const folder of folders) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- a folder comes after the one it is in
       await makeFolder(path.join(root, folder), 0o755)
     }
     await each(entries, WIDTH, async (entry) => {
