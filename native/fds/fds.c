@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -345,7 +347,7 @@ static napi_value send_message(napi_env env, napi_callback_info info) {
   return errno == EAGAIN ? boolean_of(env, false) : throw_errno(env, errno, "sendmsg");
 }
 
-/* ---- locks, credentials, closing ------------------------------------------------------------------------------ */
+/* ---- locks, credentials, closing, dying ----------------------------------------------------------------------- */
 
 /* flock(fd, isExclusive): boolean */
 static napi_value lock_file(napi_env env, napi_callback_info info) {
@@ -391,6 +393,22 @@ static napi_value close_descriptor(napi_env env, napi_callback_info info) {
   /* Linux releases the descriptor also when it says EINTR: closing again could hit somebody else's. */
   if (close(fd) != 0 && errno != EINTR)
     return throw_errno(env, errno, "close");
+  return NULL;
+}
+
+/* dieWithParent(parent) */
+static napi_value die_with_parent(napi_env env, napi_callback_info info) {
+  napi_value argument;
+  int32_t parent;
+  if (!read_arguments(env, info, 1, &argument))
+    return NULL;
+  if (napi_get_value_int32(env, argument, &parent) != napi_ok || parent < 1)
+    return throw_type(env, "a parent is a pid");
+  if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0)
+    return throw_errno(env, errno, "prctl");
+  /* It may have died before that line, and then nobody else sends the signal. */
+  if (getppid() != parent)
+    kill(getpid(), SIGTERM);
   return NULL;
 }
 
@@ -584,6 +602,7 @@ NAPI_MODULE_INIT() {
       {"flock", lock_file},
       {"peerCredentials", peer_credentials},
       {"close", close_descriptor},
+      {"dieWithParent", die_with_parent},
       {"watch", start_watch},
       {"watchEvents", set_watch_events},
       {"watchKeepsAlive", set_watch_alive},

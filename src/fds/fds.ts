@@ -39,6 +39,7 @@ interface Native {
   readonly flock: (fd: number, isExclusive: boolean) => boolean
   readonly peerCredentials: (fd: number) => Credentials
   readonly close: (fd: number) => void
+  readonly dieWithParent: (parent: number) => void
   readonly watch: (fd: number, callback: (events: number) => void) => WatchHandle
   readonly watchEvents: (handle: WatchHandle, isWritableToo: boolean) => void
   readonly watchKeepsAlive: (handle: WatchHandle, isKept: boolean) => void
@@ -118,6 +119,16 @@ export function peerCredentials(fd: number): Credentials {
 
 export function close(fd: number): void {
   native().close(fd)
+}
+
+/**
+ * Asks for SIGTERM when `parent`, which started us, dies (PR_SET_PDEATHSIG), or now if it has died already.
+ * A change of uid or gid forgets such a request: repeat it afterwards. Call it on the main thread.
+ *
+ * @param parent  `process.ppid` as it was when this process began
+ */
+export function dieWithParent(parent: number): void {
+  native().dieWithParent(parent)
 }
 
 /**

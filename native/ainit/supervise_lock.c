@@ -1,0 +1,68 @@
+/* One supervisor per node (supervise.h): a lock file that holds the pid of who has it. */
+#define _GNU_SOURCE
+#include "supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+/*
+ * The children hold the lock too, so that a new supervisor begins only when the processes of a killed one have ended:
+ * how long it waits for them.
+ */
+#define LEFTOVER_MS_MAX 15000
+#define RETRY_MS 20
+
+static pid_t read_pid(int fd) {
+  char text[16];
+  ssize_t length = pread(fd, text, sizeof text - 1, 0);
+  if (length <= 0) return 0;
+  text[length] = '\0';
+  return (pid_t)strtol(text, NULL, 10);
+}
+
+static int write_pid(int fd) {
+  char text[16];
+  int length = snprintf(text, sizeof text, "%d\n", (int)getpid());
+  if (ftruncate(fd, 0) != 0) return -1;
+  return pwrite(fd, text, (size_t)length, 0) == length ? 0 : -1;
+}
+
+static int is_alive(pid_t pid) {
+  return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
+/* 0 when locked; otherwise -1, after having waited as long as the holder is nobody that is alive. */
+static int wait_for(int fd, pid_t *holder) {
+  const struct timespec pause = {.tv_nsec = RETRY_MS * 1000 * 1000};
+  for (int waited = 0;; waited += RETRY_MS) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 0;
+    if (errno != EWOULDBLOCK && errno != EINTR) return -1;
+    *holder = read_pid(fd);
+    if (is_alive(*holder) || waited >= LEFTOVER_MS_MAX) {
+      errno = EWOULDBLOCK;
+      return -1;
+    }
+    nanosleep(&pause, NULL);
+  }
+}
+
+int lock_take(const char *path, struct problem *problem) {
+  pid_t holder = 0;
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return problem_set(problem, STATUS_SYSTEM, "", "cannot open %s: %s", path, strerror(errno));
+  if (wait_for(fd, &holder) == 0 && write_pid(fd) == 0) return descriptor_move_up(fd);
+  int number = errno;
+  close(fd);
+  if (number != EWOULDBLOCK) return problem_set(problem, STATUS_SYSTEM, "", "cannot lock %s: %s", path, strerror(number));
+  char facts[32];
+  snprintf(facts, sizeof facts, " pid=%d", (int)holder);
+  if (is_alive(holder)) return problem_set(problem, STATUS_LOCKED, facts, "%s is held by pid %d", path, (int)holder);
+  return problem_set(problem, STATUS_LOCKED, facts, "%s is held by a process that pid %d left behind", path, (int)holder);
+}
