@@ -7,7 +7,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
-import { buildManifestReference, buildManifestSchema } from '../src/config/reference.ts'
+import {
+  buildManifestReference,
+  buildManifestSchema,
+  buildNodeReference,
+} from '../src/config/reference.ts'
 
 interface GeneratedFile {
   readonly path: string
@@ -17,6 +21,7 @@ interface GeneratedFile {
 const GENERATED: readonly GeneratedFile[] = [
   { path: 'schema/quiver.json', build: buildManifestSchema },
   { path: 'docs/reference/manifest.md', build: buildManifestReference },
+  { path: 'docs/reference/node.md', build: buildNodeReference },
 ]
 
 const ROOT = path.join(import.meta.dirname, '..')

@@ -5,7 +5,12 @@ import { suite, test } from 'node:test'
 
 import { parse } from 'smol-toml'
 
-import { buildManifestReference, buildManifestSchema, listSections } from './reference.ts'
+import {
+  buildManifestReference,
+  buildManifestSchema,
+  buildNodeReference,
+  listSections,
+} from './reference.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
 
@@ -13,6 +18,7 @@ suite('generated files are what "npm run generate" writes', () => {
   const files: readonly [file: string, build: () => string][] = [
     ['schema/quiver.json', buildManifestSchema],
     ['docs/reference/manifest.md', buildManifestReference],
+    ['docs/reference/node.md', buildNodeReference],
   ]
   for (const [file, build] of files) {
     test(file, async () => {

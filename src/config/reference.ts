@@ -1,5 +1,5 @@
 /**
- * Files that are generated from the schema of `quiver.toml`: the JSON Schema for editors and the reference for people.
+ * Files that are generated from the schemas of configuration: the JSON Schema for editors and the references for people.
  * `scripts/generate.ts` writes them; a test finds those that are out of date.
  */
 
@@ -7,6 +7,7 @@ import type * as z from 'zod'
 
 import { asSchema, buildJsonSchema, type JsonSchema } from './issues.ts'
 import { LATER } from './later.ts'
+import { flagOf, listSettings, variableOf } from './node.ts'
 import { ManifestSchema } from './schema.ts'
 
 /** One key of the manifest, as documentation shows it. */
@@ -62,6 +63,29 @@ export function buildManifestReference(): string {
     ...sections,
     '## Not there yet',
     `These keys are refused with \`NOT_YET\` until a later version has them: ${names}.`,
+    '',
+  ]
+    .join('\n\n')
+    .replace(/\n+$/, '\n')
+}
+
+/** `docs/reference/node.md`. */
+export function buildNodeReference(): string {
+  const rows = listSettings().map(({ name, schema }) => {
+    const usual = schema.default === undefined ? '—' : `\`${formatValue(schema.default)}\``
+    const flag = `\`${flagOf(name)}\``
+    return `| \`${name}\` | \`${variableOf(name)}\` | ${flag} | ${usual} | ${schema.description ?? ''} |`
+  })
+  return [
+    '<!-- Generated from src/config/node-schema.ts by "npm run generate". Do not edit. -->',
+    '# The settings of a node',
+    'What the operator of a machine chooses. A flag of `quiver up` wins over an environment variable, that over `<data>/node.toml`, that over `/etc/quiver/node.toml`. `quiver config print` shows every setting and where it came from.',
+    'In a file, `listen.http` is the key `http` of the section `[listen]`. `<data>` is `/var/lib/quiver` for root, else `~/.local/share/quiver`; the run folder follows from it.',
+    [
+      '| setting | variable | flag | default | meaning |',
+      '| --- | --- | --- | --- | --- |',
+      ...rows,
+    ].join('\n'),
     '',
   ]
     .join('\n\n')

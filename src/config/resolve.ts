@@ -14,8 +14,12 @@ export type NamedConfig = Partial<Pick<TaskSpec, 'args' | 'env' | 'argv0'>>
 
 export type NamedConfigs = Readonly<Record<string, NamedConfig>>
 
-/** The spec without any named configuration, and with the variables of `[env]` only. */
-export function resolveManifest(manifest: Manifest): TaskSpec {
+/**
+ * The spec without any named configuration, and with the variables of `[env]` only.
+ *
+ * @param domain  what a web server without routes is below: it takes `<name>.<domain>`
+ */
+export function resolveManifest(manifest: Manifest, domain = 'localhost'): TaskSpec {
   const { http, scale } = manifest
   return {
     name: manifest.name,
@@ -29,7 +33,7 @@ export function resolveManifest(manifest: Manifest): TaskSpec {
         ? null
         : {
             port: http.port,
-            routes: resolveRoutes(manifest.name, http.routes),
+            routes: resolveRoutes(`${manifest.name}.${domain}`, http.routes),
             sticky: http.sticky ?? 'none',
           },
     ports: manifest.port.map(({ port, publish }) => ({ port, publish: publish ?? null })),
@@ -84,15 +88,16 @@ export function applyConfig(spec: TaskSpec, configs: NamedConfigs, name: string)
 export function resolveSpecs(
   manifest: Manifest,
   names: readonly string[] = [],
+  domain = 'localhost',
 ): readonly TaskSpec[] {
-  const spec = resolveManifest(manifest)
+  const spec = resolveManifest(manifest, domain)
   const configs = resolveConfigs(manifest)
   const chosen = names.length > 0 ? names : [manifest.default_config ?? '']
   return chosen.map((name) => (name === '' ? spec : applyConfig(spec, configs, name)))
 }
 
-function resolveRoutes(name: string, routes: readonly string[]): readonly string[] {
-  if (routes.length === 0) return [`${name}.localhost`]
+function resolveRoutes(host: string, routes: readonly string[]): readonly string[] {
+  if (routes.length === 0) return [host]
   return routes.map((text) => formatRoute(parseRoute(text)))
 }
 
