@@ -1,0 +1,28 @@
+/* Events of the instance (events.h). */
+#include "events.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control.h"
+
+static char lines[EVENTS_MAX][EVENT_BYTES_MAX];
+static size_t count;
+
+void event_emit(const char *format, ...) {
+  if (count == EVENTS_MAX) return;
+  char *line = lines[count];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, EVENT_BYTES_MAX, format, arguments);
+  va_end(arguments);
+  for (char *at = line; *at != '\0'; at++)
+    if ((unsigned char)*at < ' ' || *at == 127) *at = ' ';
+  count++;
+  control_broadcast_event(line);
+}
+
+const char *event_at(size_t index) {
+  return index < count ? lines[index] : NULL;
+}

@@ -1,0 +1,17 @@
+/* What has happened to the instance, kept so that whoever watches later hears it all. */
+#ifndef AINIT_EVENTS_H
+#define AINIT_EVENTS_H
+
+#include <stddef.h>
+
+#define EVENT_BYTES_MAX 512
+/* init, exec, error or exit, and the ports that were found listening (ports.c bounds them). */
+#define EVENTS_MAX 160
+
+/* Keeps one line and sends it to every watching connection. Control characters become spaces. */
+__attribute__((format(printf, 1, 2))) void event_emit(const char *format, ...);
+
+/* The lines so far; NULL past the last. */
+const char *event_at(size_t index);
+
+#endif

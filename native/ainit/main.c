@@ -1,0 +1,18 @@
+/* Which of ainit's four commands was asked for. */
+#include <stdio.h>
+#include <string.h>
+
+#include "init.h"
+#include "launch.h"
+#include "protocol.h"
+#include "supervise.h"
+
+int main(int argc, char **argv) {
+  const char *command = argc < 2 ? "" : argv[1];
+  if (strcmp(command, "launch") == 0 && argc == 2) return launch_main();
+  if (strcmp(command, "init") == 0 && argc == 2) return init_main();
+  if (strcmp(command, "supervise") == 0) return supervise_main(argc - 1, argv + 1);
+  if (strcmp(command, "version") == 0 && argc == 2) return printf("%d\n", PROTOCOL_VERSION) > 0 ? 0 : 1;
+  fputs("usage: ainit launch | ainit supervise FILE | ainit version\n", stderr);
+  return 64;
+}

@@ -1,0 +1,46 @@
+/*
+ * The instance's network namespace (network.h). bwrap could make one, but it gives the program's uid by a second, inner user
+ * namespace, and from there the port limit of the outer one cannot be changed.
+ */
+#define _GNU_SOURCE
+#include "network.h"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int write_file(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  ssize_t written = write(fd, text, strlen(text));
+  close(fd);
+  return written < 0 ? -1 : 0;
+}
+
+static int unshare_as_user(void) {
+  char uid_map[48], gid_map[48];
+  snprintf(uid_map, sizeof uid_map, "%u %u 1\n", geteuid(), geteuid());
+  snprintf(gid_map, sizeof gid_map, "%u %u 1\n", getegid(), getegid());
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) return -1;
+  if (write_file("/proc/self/setgroups", "deny") < 0 || write_file("/proc/self/uid_map", uid_map) < 0) return -1;
+  return write_file("/proc/self/gid_map", gid_map);
+}
+
+static int raise_loopback(void) {
+  struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  int result = ioctl(fd, SIOCSIFFLAGS, &request);
+  close(fd);
+  return result;
+}
+
+int network_unshare(void) {
+  if ((geteuid() == 0 ? unshare(CLONE_NEWNET) : unshare_as_user()) < 0 || raise_loopback() < 0) return -1;
+  return write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+}

@@ -1,0 +1,11 @@
+/* A network namespace made by the host's side, because only its owner may open low ports to everybody. */
+#ifndef AINIT_NETWORK_H
+#define AINIT_NETWORK_H
+
+/*
+ * Moves this process into a new network namespace with loopback up, where every port may be bound by every user. Without
+ * root it takes a user namespace of its own, in which uid and gid stay what they are. 0, or -1 with errno.
+ */
+int network_unshare(void);
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * Relays (relay.h). ainit moves no bytes: it passes the accepted socket to egress with the instance's token, which says who is
+ * asking. While egress cannot be reached, clients wait in the backlog, and one try follows another.
+ */
+#define _GNU_SOURCE
+#include "relay.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "loop.h"
+#include "ports.h"
+#include "protocol.h"
+
+#define RETRY_MS 100
+#define BACKLOG 128
+#define NAME_BYTES_MAX 253
+#define TOKEN_BYTES_MAX 128
+
+struct relay {
+  struct source source;
+  struct timer retry;
+  char name[NAME_BYTES_MAX + 1];
+  uint16_t port;
+};
+
+static struct relay relays[RELAYS_MAX];
+static size_t relay_count;
+static char token[TOKEN_BYTES_MAX + 1];
+
+/* A connection to egress, or -1. Its backlog is kept by the supervisor, so that it is there while egress restarts. */
+static int connect_egress(void) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", FD_EGRESS);
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+static int hand_over(const struct relay *relay, int egress, int accepted) {
+  char text[TOKEN_BYTES_MAX + NAME_BYTES_MAX + 16];
+  int length = snprintf(text, sizeof text, "%s %s %u", token, relay->name, (unsigned)relay->port);
+  struct iovec part = {text, (size_t)length};
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+  memcpy(CMSG_DATA(&control.header), &accepted, sizeof accepted);
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  return sendmsg(egress, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static void pause_relay(struct relay *relay) {
+  source_want(&relay->source, 0);
+  timer_set(&relay->retry, now_ns() + RETRY_MS * NS_PER_MS);
+}
+
+static void retry_fired(struct timer *timer) {
+  source_want(&container_of(timer, struct relay, retry)->source, EPOLLIN);
+}
+
+static void relay_ready(struct source *source, uint32_t events) {
+  struct relay *relay = container_of(source, struct relay, source);
+  (void)events;
+  int egress = connect_egress(); /* first: a client that was accepted cannot be put back */
+  if (egress < 0) {
+    pause_relay(relay);
+    return;
+  }
+  int accepted = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (accepted < 0 && errno != EAGAIN && errno != ECONNABORTED) pause_relay(relay);
+  if (accepted >= 0) {
+    /* Refused only when more descriptors are in flight than the kernel allows: this client is turned away, the next wait. */
+    if (hand_over(relay, egress, accepted) < 0) pause_relay(relay);
+    close(accepted);
+  }
+  close(egress);
+}
+
+/* `127.0.0.2:5432:name`. 0, or -1 with errno EINVAL. */
+static int read_relay(const char *text, struct relay *relay, struct in_addr *address) {
+  char dotted[INET_ADDRSTRLEN], digits[6];
+  unsigned long long port;
+  int name_at = 0;
+  errno = EINVAL;
+  if (sscanf(text, "%15[0-9.]:%5[0-9]:%n", dotted, digits, &name_at) != 2 || name_at == 0) return -1;
+  const char *name = text + name_at;
+  size_t length = strlen(name);
+  if (length == 0 || length > NAME_BYTES_MAX || strpbrk(name, " \n") != NULL) return -1;
+  if (inet_pton(AF_INET, dotted, address) != 1 || parse_number(digits, 1, 65535, &port) < 0) return -1;
+  memcpy(relay->name, name, length + 1);
+  relay->port = (uint16_t)port;
+  return 0;
+}
+
+static int open_relay(struct relay *relay, struct in_addr host) {
+  int on = 1;
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(relay->port), .sin_addr = host};
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 && listen(fd, BACKLOG) == 0 &&
+      source_open(&relay->source, fd, EPOLLIN, relay_ready) == 0)
+    return 0;
+  int saved = errno;
+  close(fd);
+  errno = saved;
+  return -1;
+}
+
+int relays_open(const struct spec *spec, const char **bad) {
+  const char *given = spec_get(spec, *bad = "token");
+  errno = EINVAL;
+  if (given != NULL && (strlen(given) > TOKEN_BYTES_MAX || strpbrk(given, " \n") != NULL)) return -1;
+  snprintf(token, sizeof token, "%s", given == NULL ? "-" : given);
+  for (size_t at = 0; at < spec->count; at++) {
+    struct in_addr address;
+    if (strcmp(spec->pairs[at].key, "relay") != 0) continue;
+    *bad = spec->pairs[at].value;
+    errno = E2BIG;
+    if (relay_count == RELAYS_MAX) return -1;
+    struct relay *relay = &relays[relay_count];
+    relay->retry.fire = retry_fired;
+    if (read_relay(*bad, relay, &address) < 0 || open_relay(relay, address) < 0) return -1;
+    ports_ignore(ntohl(address.s_addr), relay->port);
+    relay_count++;
+  }
+  return 0;
+}
