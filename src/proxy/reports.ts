@@ -1,0 +1,93 @@
+/**
+ * What the proxy tells control about what it does: activity within 100 ms, counters within a second, both only when
+ * something changed. What cannot be sent while control is away is said again when it is back, as far as it still holds.
+ */
+
+import type { FromProxy, InstanceActivity, TaskCounters } from '../core/link.ts'
+
+import { toMonotonicMs } from './clock.ts'
+import type { Fleet, Instance, Task } from './fleet.ts'
+
+const ACTIVITY_MS = 100
+const COUNTERS_MS = 1000
+
+export class Reports {
+  readonly #send: (message: FromProxy) => boolean
+  readonly #instances = new Set<Instance>()
+  readonly #tasks = new Set<Task>()
+  #activityTimer: NodeJS.Timeout | undefined
+  #countersTimer: NodeJS.Timeout | undefined
+
+  /** @param send  returns false when control is away */
+  constructor(send: (message: FromProxy) => boolean) {
+    this.#send = send
+  }
+
+  /** What an instance has in flight changed. */
+  touch(instance: Instance): void {
+    this.#instances.add(instance)
+    this.#activityTimer ??= setTimeout(this.#sendActivity, ACTIVITY_MS)
+  }
+
+  /** The counters of a task changed. */
+  count(task: Task): void {
+    this.#tasks.add(task)
+    this.#countersTimer ??= setTimeout(this.#sendCounters, COUNTERS_MS)
+  }
+
+  suspect(instance: Instance, message: string): void {
+    this.#send({ type: 'suspect', instance: instance.id, message })
+  }
+
+  firstByte(instance: Instance, requestId: string, queueMs: number): void {
+    const atNs = Math.round(toMonotonicMs(performance.now()) * 1e6)
+    this.#send({ type: 'firstByte', instance: instance.id, requestId, queueMs, atNs })
+  }
+
+  /** The activity of one instance, before something else is said of it. */
+  flush(instance: Instance): void {
+    if (!this.#instances.delete(instance)) return
+    this.#send({ type: 'activity', instances: [describe(instance)] })
+  }
+
+  /** Control is back, and knows nothing of what was said while it was away. */
+  repeat(fleet: Fleet): void {
+    for (const instance of fleet.instances.values()) this.#instances.add(instance)
+    for (const task of fleet.tasks.values()) if (task.counters.requests > 0) this.#tasks.add(task)
+    this.#sendActivity()
+    this.#sendCounters()
+  }
+
+  stop(): void {
+    clearTimeout(this.#activityTimer)
+    clearTimeout(this.#countersTimer)
+  }
+
+  readonly #sendActivity = (): void => {
+    clearTimeout(this.#activityTimer)
+    this.#activityTimer = undefined
+    const instances = [...this.#instances].map(describe)
+    this.#instances.clear()
+    if (instances.length > 0) this.#send({ type: 'activity', instances })
+  }
+
+  readonly #sendCounters = (): void => {
+    clearTimeout(this.#countersTimer)
+    this.#countersTimer = undefined
+    const changed = [...this.#tasks]
+    this.#tasks.clear()
+    if (changed.length === 0) return
+    const tasks: Record<string, TaskCounters> = {}
+    for (const { name, counters } of changed) tasks[name] = counters
+    this.#send({ type: 'counters', tasks })
+  }
+}
+
+function describe(instance: Instance): InstanceActivity {
+  return {
+    instance: instance.id,
+    inFlight: instance.inFlight,
+    idleSinceMs: toMonotonicMs(instance.idleSinceMs),
+    requests: instance.requests,
+  }
+}
