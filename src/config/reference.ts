@@ -126,7 +126,7 @@ function keysOf(
   return Object.entries(parent.properties ?? {}).flatMap(([name, value]) => {
     const known = asSchema(value)
     if (known === undefined || !isListed(known)) return []
-    const [example] = known.examples ?? []
+    const [example] = known.examples ?? known.enum ?? []
     return [
       {
         name,

@@ -41,7 +41,10 @@ export const HttpSchema = z
 
 export const PortSchema = z
   .strictObject({
-    port: field.port().describe('TCP port inside the instance.'),
+    port: field
+      .port()
+      .describe('TCP port inside the instance.')
+      .meta({ examples: [6379] }),
     publish: field
       .parsed((text) => parseListenAddress(text))
       .optional()
