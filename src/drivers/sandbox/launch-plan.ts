@@ -50,7 +50,7 @@ export function buildRecords(
     ...optional('gid', uid),
     ...each('cgroup', cgroup.outer),
     ...each('task_cgroup', cgroup.task),
-    ...(spec.network === 'private' ? [['egress', host.egressSocketPath] as const] : []),
+    ...(plan.relays.length > 0 ? [['egress', host.egressSocketPath] as const] : []),
     ...optional('lend', host.busyboxPath),
     ...each('bwrap', buildBwrapArgv(plan, host, paths.folder)),
     ['program', plan.entry],
@@ -93,7 +93,7 @@ function flag(key: string, isSet: boolean): Records {
 
 export function declaredPorts(plan: InstancePlan): readonly number[] {
   const { http, ports } = plan.spec
-  return [...(http === null ? [] : [http.port]), ...ports.map(({ port }) => port)]
+  return [...new Set([...(http === null ? [] : [http.port]), ...ports.map(({ port }) => port)])]
 }
 
 function buildBwrapArgv(plan: InstancePlan, host: SandboxHost, folder: string): readonly string[] {
