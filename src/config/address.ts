@@ -68,8 +68,9 @@ export function parseOutsideHost(text: string): OutsideHost {
   if (authority.includes('@')) {
     throw invalid(text, 'has a user', 'Leave out what is before "@": it is not part of a host.')
   }
-  const [, bracketed, plain, digits] =
-    /^(?:\[([^\]]*)\]|([^:]*))(?::(\d{1,5}))?$/.exec(authority) ?? []
+  const parts = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d{1,5}))?$/.exec(authority)
+  if (parts === null) throw notAHost(text)
+  const [, bracketed, plain, digits] = parts
   const kind = parseScheme(text, scheme?.toLowerCase(), digits !== undefined)
   const port = digits === undefined ? PORTS[kind] : Number(digits)
   if (port === undefined) {
@@ -123,7 +124,11 @@ function parseHost(text: string, bracketed: string | undefined, plain = ''): str
     throw invalid(text, 'has an invalid IPv4 address', 'Write four numbers from 0 to 255.')
   }
   if (host.length <= 253 && labels.every((label) => HOST_LABEL.test(label))) return host
-  throw invalid(
+  throw notAHost(text)
+}
+
+function notAHost(text: string): QuiverError {
+  return invalid(
     text,
     'is not an outside host',
     'Write "https://host", "http://host:port" or "tcp://host:port".',

@@ -22,7 +22,9 @@ export type JsonSchema = z.core.JSONSchema.JSONSchema
 
 /** What may be written for a schema, with the texts and examples of its keys. */
 export function buildJsonSchema(schema: z.ZodType): JsonSchema {
-  return z.toJSONSchema(schema, {
+  const known = built.get(schema)
+  if (known !== undefined) return known
+  const made = z.toJSONSchema(schema, {
     io: 'input',
     override: ({ zodSchema, jsonSchema }) => {
       // Zod drops the examples of what is transformed, as they might be of the output; ours never are.
@@ -30,7 +32,11 @@ export function buildJsonSchema(schema: z.ZodType): JsonSchema {
       if (Array.isArray(examples)) jsonSchema.examples = examples
     },
   })
+  built.set(schema, made)
+  return made
 }
+
+const built = new WeakMap<z.ZodType, JsonSchema>()
 
 export function problemsOf(
   error: z.ZodError,

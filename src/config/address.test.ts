@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+
+import {
+  formatListenAddress,
+  formatOutsideHost,
+  parseListenAddress,
+  parseOutsideHost,
+} from './address.ts'
+
+suite('parseListenAddress()', () => {
+  const valid: readonly [text: string, address: string, port: number][] = [
+    ['6379', '127.0.0.1', 6379],
+    ['127.0.0.1:6379', '127.0.0.1', 6379],
+    ['0.0.0.0:65535', '0.0.0.0', 65_535],
+    ['[::1]:80', '::1', 80],
+  ]
+  for (const [text, address, port] of valid) {
+    test(`reads ${text}, and writes it so that it can be read`, () => {
+      assert.deepEqual(parseListenAddress(text), { address, port })
+      assert.deepEqual(parseListenAddress(formatListenAddress({ address, port })), {
+        address,
+        port,
+      })
+    })
+  }
+
+  for (const text of [
+    '',
+    '0',
+    '65536',
+    'x',
+    'localhost:80',
+    ':80',
+    '::1:80',
+    '[127.0.0.1]:80',
+    '1.2.3:80',
+    '-1',
+    '80 ',
+  ]) {
+    test(`refuses ${JSON.stringify(text)}`, () => {
+      assert.throws(() => parseListenAddress(text), { reason: 'ADDRESS_INVALID' })
+    })
+  }
+
+  test('takes port 0 only where the system may choose', () => {
+    assert.deepEqual(parseListenAddress('127.0.0.1:0', 0), { address: '127.0.0.1', port: 0 })
+  })
+})
+
+suite('parseOutsideHost()', () => {
+  const valid: readonly [text: string, formatted: string][] = [
+    ['https://API.example.com', 'https://api.example.com'],
+    ['https://api.example.com:443/', 'https://api.example.com'],
+    ['https://api.example.com:8443', 'https://api.example.com:8443'],
+    ['http://10.0.0.5', 'http://10.0.0.5'],
+    ['tcp://db_1.example.com:5432', 'tcp://db_1.example.com:5432'],
+    ['tcp://[2001:DB8::1]:5432', 'tcp://[2001:db8::1]:5432'],
+    ['https://*.example.com', 'https://*.example.com'],
+    ['*.example.com', 'https://*.example.com'],
+    ['mail.example.com:587', 'tcp://mail.example.com:587'],
+    ['example.com.', 'https://example.com'],
+  ]
+  for (const [text, formatted] of valid) {
+    test(`reads ${text}`, () => {
+      const host = parseOutsideHost(text)
+      assert.equal(formatOutsideHost(host), formatted)
+      assert.deepEqual(parseOutsideHost(formatted), host)
+    })
+  }
+
+  const invalid: readonly [text: string, message: RegExp][] = [
+    ['', /is not an outside host/],
+    ['https://', /is not an outside host/],
+    ['https://a.com/v1', /has a path/],
+    ['https://a.com?x', /has a path/],
+    ['https://user@a.com', /has a user/],
+    ['ftp://a.com', /unknown scheme "ftp"/],
+    ['tcp://a.com', /has no port/],
+    ['https://a.com:0', /invalid port/],
+    ['https://a.com:70000', /invalid port/],
+    ['https://*', /allows too much/],
+    ['https://*.com', /allows too much/],
+    ['https://a.*.com', /is not an outside host/],
+    ['https://1.2.3', /invalid IPv4/],
+    ['tcp://[::g]:80', /invalid IPv6/],
+    ['tcp://::1:80', /is not an outside host/],
+    ['https://a b.com', /is not an outside host/],
+  ]
+  for (const [text, message] of invalid) {
+    test(`refuses ${JSON.stringify(text)}`, () => {
+      assert.throws(() => parseOutsideHost(text), { reason: 'ALLOW_INVALID', message })
+    })
+  }
+})
