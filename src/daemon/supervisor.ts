@@ -71,6 +71,7 @@ export async function startSupervisor(
     return { pid, addresses, exited, kill: (name) => void child.kill(name) }
   } catch (thrown) {
     child.kill('SIGTERM')
+    await exited
     throw thrown
   } finally {
     signal.removeEventListener('abort', abort)

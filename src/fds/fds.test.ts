@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import path from 'node:path'
@@ -280,6 +282,25 @@ test('flock() shares among readers and refuses a writer', async (t) => {
   assert.ok(flock(reader, 'shared'))
   assert.ok(flock(other, 'shared'))
   assert.equal(flock(writer, 'exclusive'), false)
+})
+
+test('dieWithParent() ends a process whose parent is killed', async () => {
+  const child = `
+    const { dieWithParent } = await import(${JSON.stringify(path.join(import.meta.dirname, 'fds.ts'))})
+    dieWithParent(process.ppid)
+    setInterval(() => {}, 1e6)
+    process.stdout.write('ready')`
+  const parent = `
+    require('node:child_process').spawn(process.execPath, ['--input-type=module', '-e', process.argv[1]], {
+      stdio: 'inherit',
+    })`
+  const middle = spawn(process.execPath, ['-e', parent, child], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(middle.stdout, 'data')
+  middle.kill('SIGKILL')
+  // Its end is the end of the last process that writes to it.
+  await once(middle.stdout.resume(), 'end')
 })
 
 function isOutOfDescriptors(thrown: unknown): boolean {

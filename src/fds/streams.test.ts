@@ -139,12 +139,14 @@ suite('StreamOpener', () => {
     await using opener = StreamOpener.connect(address)
     child.kill('SIGSTOP')
     const openings = Array.from({ length: 3 }, () => opener.open(port, t.signal))
+    const exited = once(child, 'exit')
     child.kill('SIGKILL')
     const expected = { code: 'unavailable', reason: 'INSTANCE_GONE' }
     await Promise.all(openings.map((opening) => assert.rejects(opening, expected)))
     await opener.ended
     assert.equal(opener.isOpen, false)
     await assert.rejects(opener.open(port, t.signal), { reason: 'INSTANCE_GONE' })
+    await exited
     assert.throws(() => StreamOpener.connect(address), { reason: 'INSTANCE_GONE' })
   })
 
