@@ -91,7 +91,8 @@ export function matching(pattern: RegExp, what: string, hint: string) {
   return z
     .string()
     .superRefine((value, context) => {
-      if (!pattern.test(value)) refuse(context, `${JSON.stringify(value)} is not ${what}`, hint)
+      const isWhole = pattern.test(value) && !value.includes('\0')
+      if (!isWhole) refuse(context, `${JSON.stringify(value)} is not ${what}`, hint)
     })
     .meta({ pattern: pattern.source })
 }

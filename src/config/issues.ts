@@ -59,6 +59,9 @@ export function problemsOf(
     const known = schemaAt(root, path)
     if (issue.code === 'invalid_value') return [{ path, at, ...notOneOf(value, known) }]
     if (issue.code === 'invalid_type') return [{ path, at, ...wrongType(value, path, known) }]
+    if (issue.code === 'too_big') {
+      return [{ path, at, message: 'is too long', hint: `Use at most ${issue.maximum}.` }]
+    }
     const hint: unknown = issue.code === 'custom' ? issue.params?.['hint'] : undefined
     return [{ path, at, message: issue.message, hint: typeof hint === 'string' ? hint : undefined }]
   })
@@ -156,7 +159,8 @@ function exampleOf(
     return assign(key === 'command' ? value.trim().split(/\s+/) : [value])
   }
   if (type === 'string' && (typeof value === 'number' || typeof value === 'boolean')) {
-    return `it in quotes: "${value}"`
+    const isFitting = new RegExp(known?.pattern ?? '').test(String(value))
+    if (isFitting) return `it in quotes: "${value}"`
   }
   if (
     (type === 'number' || type === 'integer') &&

@@ -188,6 +188,11 @@ suite('parseManifest()', () => {
     ],
     ['bases in a circle', `${HEAD}[config.a]\nbase = "b"\n[config.b]\nbase = "a"`, /leads back/],
     ['an odd configuration', `${HEAD}[config."a b"]`, /config\."a b": is not a name/],
+    ['a number for a size', `${HEAD}[limits]\nmemory = 64`, /Write memory = "128MiB"/],
+    ['a number for a duration', `${HEAD}[scale]\nstop_after = 5`, /Write stop_after = "5m"/],
+    ['a NUL in a path', `${HEAD}workdir = "/a\\u0000"`, /is not an absolute path/],
+    ['too many tags', `${HEAD}tags = [${'"a",'.repeat(33)}]`, /tags: is too long[^]*at most 32/],
+    ['a section twice', `${HEAD}[[http]]\nport = 1`, /http: must be a table[^]*\[http\]/],
     ['a key with a meaning in JavaScript', `${HEAD}__proto__ = 1`, /:3:1/],
   ]
   for (const [what, text, message] of broken) {

@@ -110,7 +110,7 @@ export const ManifestSchema = z.strictObject({
     ),
   workdir: field
     .matching(
-      /^\/(?:[^\0]*)$/,
+      /^\/.*$/,
       'an absolute path',
       'Write a path inside the instance that begins with a slash.',
     )

@@ -170,10 +170,11 @@ export const ConnectSchema = z
       .meta({ examples: ['photo-db'] }),
     as: field
       .matching(
-        /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/,
+        /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/,
         'a host name',
         'Use lower-case letters, digits and hyphens, in parts joined by dots.',
       )
+      .max(253)
       .optional()
       .describe('Host name for it inside the instance; the name of the task unless given.')
       .meta({ examples: ['db'] }),
