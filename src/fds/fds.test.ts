@@ -5,6 +5,7 @@ import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statSync } f
 import { mkdtemp, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
+import { Worker } from 'node:worker_threads'
 
 import {
   acceptSeqpacket,
@@ -263,6 +264,28 @@ suite('watchReadable()', () => {
     })
     send(near, Buffer.from('x'))
     assert.match(String(await promise), /from the callback/)
+  })
+
+  test('a worker that is ended takes its watches along', async () => {
+    const source = `
+      const { parentPort, workerData } = require('node:worker_threads')
+      import(workerData.module).then(({ listenSeqpacket, connectSeqpacket, watchReadable }) => {
+        const listener = listenSeqpacket(workerData.address, 0o600)
+        for (let turn = 0; turn < 20; turn++) {
+          watchReadable(connectSeqpacket(workerData.address), () => {})
+        }
+        watchReadable(listener, () => {})
+        parentPort.postMessage('watching')
+      })`
+    const folder = await mkdtemp('/tmp/quiver-fds-')
+    const workerData = {
+      module: path.join(import.meta.dirname, 'fds.ts'),
+      address: path.join(folder, 's'),
+    }
+    const worker = new Worker(source, { eval: true, workerData })
+    await once(worker, 'message')
+    assert.equal(await worker.terminate(), 1)
+    await rm(folder, { recursive: true })
   })
 
   test('can be started and stopped 10,000 times without a descriptor left', async (t) => {

@@ -89,6 +89,7 @@ suite('StreamOpener', () => {
 
   const misbehaviours: readonly [what: string, port: number, reason: string][] = [
     ['success without a descriptor', 1, 'STREAM_LIMIT'],
+    ['two descriptors instead of one', 2, 'STREAM_FAILED'],
     ['a failure with a descriptor, and a second answer', 3, 'STREAM_LIMIT'],
     ['a file instead of a connection', 4, 'STREAM_FAILED'],
   ]
@@ -102,6 +103,15 @@ suite('StreamOpener', () => {
       assert.equal(countDescriptors(), before)
     })
   }
+
+  test('an answer of another shape ends the connection', async (t) => {
+    const { address } = await openInstance(t)
+    const before = countDescriptors()
+    await using opener = StreamOpener.connect(address)
+    await assert.rejects(opener.open(5, t.signal), { reason: 'INSTANCE_GONE' })
+    assert.equal(opener.isOpen, false)
+    assert.equal(countDescriptors(), before)
+  })
 
   test('an open that was given up closes the stream that arrives later', async (t) => {
     const { address, child, lines, port } = await openInstance(t)

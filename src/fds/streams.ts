@@ -176,15 +176,17 @@ export class StreamOpener implements AsyncDisposable {
     return undefined
   }
 
+  /** An instance is not trusted: what nobody waits for is closed, and an answer of another shape ends it all. */
   #take({ bytes, fds }: Message): void {
     const [fd, ...surplus] = fds
     for (const unwanted of surplus) close(unwanted)
-    const id = bytes.length === MESSAGE_BYTES ? bytes.readUInt32LE(0) : -1
+    const isAnswer = bytes.length === MESSAGE_BYTES
+    const id = isAnswer ? bytes.readUInt32LE(0) : -1
     const opening = this.#unanswered.get(id)
-    // An instance is not trusted: an answer to nothing, or to somebody who left, is only closed.
     this.#unanswered.delete(id)
     if (opening === undefined && fd !== undefined) close(fd)
     opening?.settle(outcomeOf(opening.port, bytes.readUInt16LE(4), fd))
+    if (!isAnswer) this.#finish(gone(this.path, new Error('its answer has another shape')))
   }
 
   #finish(error: QuiverError): void {

@@ -15,7 +15,7 @@ import {
   send,
   watchReadable,
 } from '../../src/fds/fds.ts'
-import type { Message } from '../../src/fds/fds.ts'
+import type { Message, Watch } from '../../src/fds/fds.ts'
 
 /** Not connected to, but answered in ways that an ainit never should. */
 const WITHOUT_DESCRIPTOR = 1
@@ -25,49 +25,72 @@ const A_FILE = 4
 const SHORT = 5
 
 const file = openSync(import.meta.filename, 'r')
-const server = createServer((socket) => {
-  socket.on('data', (data) => socket.end(data.toString().toUpperCase()))
-  socket.on('error', () => socket.destroy())
-})
-const listener = listenSeqpacket(process.argv[2] ?? '', 0o600)
-watchReadable(listener, () => {
-  const peer = acceptSeqpacket(listener)
-  if (peer !== undefined) serve(peer)
-})
-server.listen(0, '127.0.0.1', () => {
-  const address = server.address()
-  if (address !== null && typeof address === 'object') process.stdout.write(`${address.port}\n`)
-})
+const peers = new Set<Peer>()
 
-function serve(peer: number): void {
-  const watch = watchReadable(peer, () => {
-    const message = receive(peer, 8)
-    if (message === 'end') {
-      watch[Symbol.dispose]()
-      close(peer)
-    } else if (message !== undefined) {
-      answer(peer, message)
+/** One connection; answers wait here, with their descriptors open, while the other side reads slowly. */
+class Peer {
+  readonly #fd: number
+  readonly #watch: Watch
+  readonly #answers: {
+    readonly bytes: Buffer
+    readonly fds: readonly number[]
+    sent: () => void
+  }[] = []
+
+  constructor(fd: number) {
+    this.#fd = fd
+    this.#watch = watchReadable(fd, () => this.#read())
+  }
+
+  #read(): void {
+    const message = receive(this.#fd, 8)
+    if (message === undefined) return
+    if (message !== 'end') return answer(this, message)
+    this.#watch[Symbol.dispose]()
+    close(this.#fd)
+  }
+
+  send(bytes: Buffer, fds: readonly number[], sent = (): void => {}): void {
+    this.#answers.push({ bytes, fds, sent })
+    if (this.#answers.length === 1) this.#flush()
+  }
+
+  #flush(): void {
+    for (let next = this.#answers[0]; next !== undefined; next = this.#answers[0]) {
+      if (!send(this.#fd, next.bytes, next.fds))
+        return this.#watch.onceWritable(() => this.#flush())
+      this.#answers.shift()
+      next.sent()
+      process.stdout.write('answered\n')
     }
-  })
+  }
 }
 
-function answer(peer: number, { bytes }: Message): void {
+function answer(peer: Peer, { bytes }: Message): void {
   const id = bytes.readUInt32LE(0)
   const port = bytes.readUInt16LE(4)
-  if (port === WITHOUT_DESCRIPTOR) return reply(peer, id, 0)
-  if (port === TWO_DESCRIPTORS) return reply(peer, id, 0, [0, 0])
-  if (port === A_FILE) return reply(peer, id, 0, [file])
-  if (port === SHORT) return void send(peer, Buffer.from('?'), [0])
+  if (port === WITHOUT_DESCRIPTOR) return peer.send(reply(id, 0), [])
+  if (port === TWO_DESCRIPTORS) return peer.send(reply(id, 0), [0, 0])
+  if (port === A_FILE) return peer.send(reply(id, 0), [file])
+  if (port === SHORT) return peer.send(Buffer.from('?'), [0])
   if (port === TWICE) {
-    reply(peer, id, constants.errno.EMFILE, [0])
-    return reply(peer, id, 0, [0])
+    peer.send(reply(id, constants.errno.EMFILE), [0])
+    return peer.send(reply(id, 0), [0])
   }
   const socket = connect(port, '127.0.0.1')
   socket.on('connect', () => {
-    reply(peer, id, 0, [descriptorOf(socket)])
-    socket.destroy()
+    peer.send(reply(id, 0), [descriptorOf(socket)], () => socket.destroy())
   })
-  socket.on('error', (error: NodeJS.ErrnoException) => reply(peer, id, -(error.errno ?? -1)))
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    peer.send(reply(id, -(error.errno ?? -1)), [])
+  })
+}
+
+function reply(id: number, status: number): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeUInt32LE(id, 0)
+  bytes.writeUInt16LE(status, 4)
+  return bytes
 }
 
 /** Node.js has no public way to the descriptor of a socket. */
@@ -77,10 +100,16 @@ function descriptorOf(socket: Socket): number {
   throw new Error('this Node.js keeps the descriptor elsewhere')
 }
 
-function reply(peer: number, id: number, status: number, fds: readonly number[] = []): void {
-  const message = Buffer.alloc(8)
-  message.writeUInt32LE(id, 0)
-  message.writeUInt16LE(status, 4)
-  if (!send(peer, message, fds)) throw new Error('the reader is too slow for this server')
-  process.stdout.write('answered\n')
-}
+const server = createServer((socket) => {
+  socket.on('data', (data) => socket.end(data.toString().toUpperCase()))
+  socket.on('error', () => socket.destroy())
+})
+const listener = listenSeqpacket(process.argv[2] ?? '', 0o600)
+watchReadable(listener, () => {
+  const peer = acceptSeqpacket(listener)
+  if (peer !== undefined) peers.add(new Peer(peer))
+})
+server.listen(0, '127.0.0.1', () => {
+  const address = server.address()
+  if (address !== null && typeof address === 'object') process.stdout.write(`${address.port}\n`)
+})
