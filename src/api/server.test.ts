@@ -163,7 +163,7 @@ suite('answers', () => {
       const { unix } = await serve(t)
       const url = endpoint.path.replace(/:\w+/, 'hello')
       const body = samples[id]?.body
-      const answer = await unix({ method: endpoint.method, path: url, ...(body ? { body } : {}) })
+      const answer = await unix({ method: endpoint.method, path: url, body })
       assert.equal(answer.status, 200, answer.body)
       const result = outputs.get(id)?.safeParse(JSON.parse(answer.body))
       assert.ok(result?.success, result?.error?.message)

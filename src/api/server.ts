@@ -185,7 +185,6 @@ async function validate(id: EndpointId, context: ApiContext): Promise<Record<str
   for (const [part, value] of parts) {
     const schema = schemas[part]
     if (schema === undefined) continue
-    // oxlint-disable-next-line no-await-in-loop -- at most three, and one refusal is enough
     input[part] = parsePart(schema, await value(), part)
   }
   return input

@@ -168,7 +168,6 @@ async function forwardOutput(
 ): Promise<void> {
   for await (const chunk of output) {
     for (const frame of encodeBytes(type, Buffer.from(chunk))) {
-      // oxlint-disable-next-line no-await-in-loop -- frames go out in order, as fast as they are read
       await write(socket, frame)
     }
   }

@@ -1,0 +1,110 @@
+/** The command tree: `quiver <verb>` for tasks, `quiver <noun> <verb>` for the rest. One file per verb under commands/. */
+
+import { buildApplication, buildRouteMap, text_en as english } from '@stricli/core'
+
+import { CODES, QuiverError } from '../core/error.ts'
+
+import { importBinary } from './commands/binary/import.ts'
+import { inspectBinary } from './commands/binary/inspect.ts'
+import { listBinaries } from './commands/binary/ls.ts'
+import { removeBinary } from './commands/binary/rm.ts'
+import { collectGarbage } from './commands/image/gc.ts'
+import { inspectImage } from './commands/image/inspect.ts'
+import { listImages } from './commands/image/ls.ts'
+import { removeImage } from './commands/image/rm.ts'
+import { completion } from './commands/node/completion.ts'
+import { printConfig } from './commands/node/config.ts'
+import { doctor } from './commands/node/doctor.ts'
+import { down } from './commands/node/down.ts'
+import { events } from './commands/node/events.ts'
+import { health } from './commands/node/health.ts'
+import { inspectNode } from './commands/node/inspect.ts'
+import { token } from './commands/node/token.ts'
+import { top } from './commands/node/top.ts'
+import { up } from './commands/node/up.ts'
+import { version } from './commands/node/version.ts'
+import { attach } from './commands/task/attach.ts'
+import { build } from './commands/task/build.ts'
+import { deploy } from './commands/task/deploy.ts'
+import { describe } from './commands/task/describe.ts'
+import { exec } from './commands/task/exec.ts'
+import { logs } from './commands/task/logs.ts'
+import { create } from './commands/task/new.ts'
+import { open } from './commands/task/open.ts'
+import { promote } from './commands/task/promote.ts'
+import { ps } from './commands/task/ps.ts'
+import { restart } from './commands/task/restart.ts'
+import { remove } from './commands/task/rm.ts'
+import { rollback } from './commands/task/rollback.ts'
+import { run } from './commands/task/run.ts'
+import { scale } from './commands/task/scale.ts'
+import { start } from './commands/task/start.ts'
+import { stop } from './commands/task/stop.ts'
+
+const root = buildRouteMap({
+  docs: { brief: 'Run one application, and nothing else, on your own machines' },
+  routes: {
+    up,
+    down,
+    new: create,
+    build,
+    run,
+    deploy,
+    promote,
+    rollback,
+    ps,
+    describe,
+    logs,
+    exec,
+    attach,
+    stop,
+    start,
+    restart,
+    scale,
+    rm: remove,
+    open,
+    events,
+    top,
+    image: buildRouteMap({
+      docs: { brief: 'List, inspect and remove images' },
+      routes: { ls: listImages, inspect: inspectImage, rm: removeImage, gc: collectGarbage },
+    }),
+    binary: buildRouteMap({
+      docs: { brief: 'List, import, inspect and remove binaries' },
+      routes: {
+        ls: listBinaries,
+        import: importBinary,
+        inspect: inspectBinary,
+        rm: removeBinary,
+      },
+    }),
+    node: buildRouteMap({
+      docs: { brief: 'Look at the node' },
+      routes: { inspect: inspectNode, health },
+    }),
+    config: buildRouteMap({
+      docs: { brief: 'Show the configuration of the node' },
+      routes: { print: printConfig },
+    }),
+    token,
+    doctor,
+    completion,
+    version,
+  },
+})
+
+export const app = buildApplication(root, {
+  name: 'quiver',
+  scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },
+  documentation: { caseStyle: 'convert-camel-to-kebab' },
+  determineExitCode: (thrown) => CODES[QuiverError.from(thrown).code].exit,
+  localization: { text: { ...english, exceptionWhileRunningCommand: renderError } },
+})
+
+/** What the user sees when a command fails: what happened, then what to do. */
+export function renderError(thrown: unknown): string {
+  const error = QuiverError.from(thrown)
+  const lines = [`error: ${error.message} (${error.reason})`]
+  if (error.hint !== undefined) lines.push(`hint: ${error.hint}`)
+  return lines.join('\n')
+}

@@ -1,0 +1,62 @@
+/** `quiver doctor`: what it does. */
+
+import { CODES } from '../../../core/error.ts'
+import type { CliContext } from '../../context.ts'
+import type { Finding } from '../../doctor/finding.ts'
+import { checkKernel } from '../../doctor/kernel.ts'
+import { checkMachine } from '../../doctor/machine.ts'
+import { checkSoftware } from '../../doctor/software.ts'
+import { planTreatment, treat } from '../../doctor/treatment.ts'
+import { localFolders } from '../../local.ts'
+import { printJson, say } from '../../print.ts'
+import { paintFor } from '../../style.ts'
+
+interface Flags {
+  readonly fix: boolean
+  readonly examples: boolean
+  readonly json: boolean
+}
+
+export async function doctor(this: CliContext, flags: Flags): Promise<void> {
+  let findings = await examine(this, flags.examples)
+  const { packages, isBuildNeeded } = planTreatment(findings)
+  const isCurable = packages.length > 0 || isBuildNeeded
+  if (flags.fix && isCurable) {
+    await treat(this, findings)
+    findings = await examine(this, flags.examples)
+  }
+  const isWell = findings.every(({ isPresent, isRequired }) => isPresent || !isRequired)
+  if (!isWell) this.process.exitCode = CODES.failed_precondition.exit
+  if (flags.json) {
+    printJson(this, { isWell, findings })
+    return
+  }
+  for (const one of findings) show(this, one)
+  if (isCurable && !flags.fix)
+    say(this, 'Run "quiver doctor --fix" to install and build what is missing.')
+  if (!isWell) say(this, 'A node cannot run here yet.')
+}
+
+async function examine({ process }: CliContext, hasExamples: boolean): Promise<readonly Finding[]> {
+  const groups = await Promise.all([
+    checkKernel(),
+    checkSoftware(hasExamples),
+    checkMachine(localFolders(process.env).data),
+  ])
+  return groups.flat()
+}
+
+function show(
+  { process }: CliContext,
+  { feature, isPresent, isRequired, detail, remedy, fix }: Finding,
+): void {
+  const paint = paintFor(process.stdout, process.env)
+  const suffix = detail === '' ? '' : paint('dim', ` (${detail})`)
+  if (isPresent) {
+    process.stdout.write(`${paint('green', 'ok      ')}  ${feature}${suffix}\n`)
+    return
+  }
+  const word = isRequired ? paint('red', 'missing ') : paint('yellow', 'less    ')
+  const cure = fix?.kind === 'packages' ? ` Install: ${fix.packages.join(' ')}.` : ''
+  process.stdout.write(`${word}  ${feature}: ${remedy}${cure}\n`)
+}

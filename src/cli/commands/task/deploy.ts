@@ -1,0 +1,44 @@
+/** `quiver deploy`: the grammar. */
+
+import { buildCommand } from '@stricli/core'
+
+import { jsonFlag, onFlag, overrideAliases, overrideFlags, textFlag } from '../../parameters.ts'
+import { parsePercent } from '../../parse.ts'
+
+export const deploy = buildCommand({
+  docs: {
+    brief: 'Deploy a folder as a task',
+    fullDescription: [
+      'Builds an image from the folder, sends what the node does not have yet, and makes a new',
+      'revision of the task. It takes new requests once it is ready; the old one drains.',
+    ].join('\n'),
+  },
+  parameters: {
+    positional: {
+      kind: 'tuple',
+      parameters: [
+        {
+          brief: 'Folder with a quiver.toml, by default this one',
+          parse: String,
+          placeholder: 'folder',
+          optional: true,
+        },
+      ],
+    },
+    flags: {
+      ...overrideFlags,
+      name: textFlag('Name of the task, instead of the one in the manifest', 'name'),
+      traffic: {
+        kind: 'parsed',
+        parse: parsePercent,
+        brief: 'Share of new requests for the new revision, such as 10%',
+        placeholder: 'percent',
+        optional: true,
+      },
+      dryRun: onFlag('Only show what would change'),
+      json: jsonFlag,
+    },
+    aliases: overrideAliases,
+  },
+  loader: async () => (await import('./deploy.impl.ts')).deploy,
+})

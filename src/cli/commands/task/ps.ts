@@ -1,0 +1,17 @@
+/** `quiver ps`: the grammar. */
+
+import { buildCommand } from '@stricli/core'
+
+import { jsonFlag, onFlag } from '../../parameters.ts'
+
+export const ps = buildCommand({
+  docs: {
+    brief: 'List tasks and runs',
+  },
+  parameters: {
+    positional: { kind: 'tuple', parameters: [] },
+    flags: { instances: onFlag('List instances, also those that ended'), json: jsonFlag },
+    aliases: { i: 'instances' },
+  },
+  loader: async () => (await import('./ps.impl.ts')).ps,
+})

@@ -1,0 +1,26 @@
+/** `quiver rollback`: the grammar. */
+
+import { buildCommand } from '@stricli/core'
+
+import { jsonFlag, taskArgument } from '../../parameters.ts'
+import { parseCount } from '../../parse.ts'
+
+export const rollback = buildCommand({
+  docs: {
+    brief: 'Give an earlier revision all traffic',
+  },
+  parameters: {
+    positional: { kind: 'tuple', parameters: [taskArgument] },
+    flags: {
+      to: {
+        kind: 'parsed',
+        parse: parseCount,
+        brief: 'Revision; by default the one before',
+        placeholder: 'revision',
+        optional: true,
+      },
+      json: jsonFlag,
+    },
+  },
+  loader: async () => (await import('./change.impl.ts')).rollbackTask,
+})

@@ -1,0 +1,136 @@
+/** `quiver run`: what it does. */
+
+import { stat } from 'node:fs/promises'
+import path from 'node:path'
+
+import type { Client } from '../../../client/client.ts'
+import type { RunRequest, RunResult } from '../../../client/resources.ts'
+import { buildBareManifest } from '../../bare.ts'
+import type { CliContext } from '../../context.ts'
+import { isOnTerminal, runInForeground, terminalSize } from '../../foreground.ts'
+import { sendImage } from '../../image.ts'
+import { buildOverrides } from '../../overrides.ts'
+import type { OverrideFlags } from '../../parameters.ts'
+import { printJson, say } from '../../print.ts'
+
+interface Flags extends OverrideFlags {
+  readonly name?: string
+  readonly detach: boolean
+  readonly rm: boolean
+  readonly terminal?: boolean
+  readonly stdin?: boolean
+  readonly json: boolean
+}
+
+interface Runnable {
+  readonly image: RunRequest['image']
+  /** Of the manifest; undefined for a bare binary. */
+  readonly folder: string | undefined
+  readonly defaultConfig: string | undefined
+}
+
+export async function run(
+  this: CliContext,
+  flags: Flags,
+  target: string,
+  ...args: string[]
+): Promise<void> {
+  using client = await this.openClient()
+  const runnable = await prepare(this, client, target)
+  // A list of configurations is run in its order, up to the first that fails.
+  const configs = (flags.config ?? runnable.defaultConfig ?? '').split(',')
+  for (const config of configs) {
+    const request = await buildRequest(this, flags, runnable, config, args)
+    const result = await client.call('createRun', { body: request }, this.signal)
+    if (flags.detach) {
+      showDetached(this, flags.json, result)
+      continue
+    }
+    const status = await follow(this, client, request, result)
+    this.process.exitCode = status
+    if (status !== 0) return
+  }
+}
+
+async function prepare(context: CliContext, client: Client, target: string): Promise<Runnable> {
+  if (await isSource(context, target)) {
+    const { image, folder, manifest } = await sendImage(context, client, target)
+    return { image: image.digest, folder, defaultConfig: manifest.default_config }
+  }
+  const binary = await client.call('resolveBinary', { body: { reference: target } }, context.signal)
+  const config = buildBareManifest(binary, target)
+  const image = await client.call('putImage', { body: config }, context.signal)
+  return { image: image.digest, folder: undefined, defaultConfig: undefined }
+}
+
+/** A path that exists, or looks like one; anything else is the name of a binary. */
+async function isSource(context: CliContext, target: string): Promise<boolean> {
+  if (target.startsWith('.') || target.includes('/')) return true
+  return stat(path.resolve(context.folder, target, 'quiver.toml')).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function buildRequest(
+  context: CliContext,
+  flags: Flags,
+  runnable: Runnable,
+  config: string,
+  args: readonly string[],
+): Promise<RunRequest> {
+  const isTerminal = flags.terminal ?? (!flags.detach && isOnTerminal(context))
+  return {
+    image: runnable.image,
+    ...(flags.name === undefined ? {} : { name: flags.name }),
+    ...(config === '' ? {} : { config }),
+    overrides: await buildOverrides(context, flags, runnable.folder, args),
+    terminal: isTerminal ? terminalSize(context) : null,
+    hasStdin: flags.stdin ?? !flags.detach,
+    isDetached: flags.detach,
+    isRemovedAtEnd: flags.rm,
+  }
+}
+
+function showDetached(context: CliContext, isJson: boolean, result: RunResult): void {
+  if (isJson) {
+    printJson(context, result)
+    return
+  }
+  for (const url of result.urls) say(context, url)
+  for (const { address, hostPort, port } of result.publish) {
+    say(context, `${address}:${hostPort} → ${port}`)
+  }
+  context.process.stdout.write(`${result.task}\n`)
+}
+
+async function follow(
+  context: CliContext,
+  client: Client,
+  request: RunRequest,
+  result: RunResult,
+): Promise<number> {
+  const isQuiet = request.terminal !== null
+  if (!isQuiet) for (const url of result.urls) say(context, url)
+  const { instance } = result
+  using session = await client.openSession(
+    instance,
+    { kind: 'attach', isPrimary: true },
+    context.signal,
+  )
+  const status = await runInForeground(context, session, {
+    isTerminal: request.terminal !== null && isOnTerminal(context),
+    hasStdin: request.hasStdin,
+    // Beside the session: behind input that the program does not read, a signal would not arrive.
+    signal: async (signal) => {
+      await client.call(
+        'signalInstance',
+        { params: { id: instance }, body: { signal } },
+        AbortSignal.timeout(SIGNAL_TIMEOUT_MS),
+      )
+    },
+  })
+  return status === 'detached' ? 0 : status
+}
+
+const SIGNAL_TIMEOUT_MS = 5000

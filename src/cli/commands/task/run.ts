@@ -1,0 +1,48 @@
+/** `quiver run`: the grammar. */
+
+import { buildCommand } from '@stricli/core'
+
+import { jsonFlag, onFlag, overrideAliases, overrideFlags, textFlag } from '../../parameters.ts'
+
+export const run = buildCommand({
+  docs: {
+    brief: 'Run a folder or a binary once, in the foreground',
+    fullDescription: [
+      'Builds an image from a folder with a quiver.toml, or takes a binary by its name, runs one',
+      'instance and exits with its status. What follows "--" are arguments of the program.',
+      '',
+      '  quiver run . -- --verbose',
+      '  quiver run busybox -- sh',
+    ].join('\n'),
+  },
+  parameters: {
+    positional: {
+      kind: 'array',
+      parameter: {
+        brief: 'Folder or binary, then arguments of the program',
+        parse: String,
+        placeholder: 'arg',
+      },
+      minimum: 1,
+    },
+    flags: {
+      ...overrideFlags,
+      name: textFlag('Name for logs, stop and exec', 'name'),
+      detach: onFlag('Leave it running and print its name'),
+      rm: onFlag('Remove its folder and log when it ends'),
+      terminal: {
+        kind: 'boolean',
+        brief: 'Give it a terminal; by default when yours is one',
+        optional: true,
+      },
+      stdin: {
+        kind: 'boolean',
+        brief: 'Connect your input; by default when it is not detached',
+        optional: true,
+      },
+      json: jsonFlag,
+    },
+    aliases: { ...overrideAliases, d: 'detach', t: 'terminal', i: 'stdin' },
+  },
+  loader: async () => (await import('./run.impl.ts')).run,
+})

@@ -1,0 +1,114 @@
+/** Room for a node: its ports, its data folder, its user ids. */
+
+import { access, constants, readFile, stat, statfs } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import path from 'node:path'
+
+import { errnoOf } from '../../core/error.ts'
+import { formatBytes } from '../format.ts'
+
+import { finding } from './finding.ts'
+import type { Finding } from './finding.ts'
+
+const PORTS = [8080, 8443]
+const FREE_BYTES_MIN = 1024 ** 3
+/** As `uid.base` and `uid.size` are unless configured. */
+const UIDS = { first: 200_000, last: 209_999 }
+
+export async function checkMachine(data: string): Promise<readonly Finding[]> {
+  const isRoot = process.getuid?.() === 0
+  const [ports, folder, uids] = await Promise.all([
+    checkPorts(data),
+    checkData(data),
+    isRoot ? checkUids() : [],
+  ])
+  const own = finding('a user id of its own for each task', isRoot, {
+    isRequired: false,
+    remedy: 'Without it all tasks share this user outside their namespaces. Run the node as root.',
+  })
+  return [...ports, ...folder, own, ...uids]
+}
+
+/** A node that runs has them, and should. */
+async function checkPorts(data: string): Promise<readonly Finding[]> {
+  const lock = await readFile(path.join(data, 'lock'), 'utf8').catch(() => '')
+  const command = await readFile(`/proc/${Number.parseInt(lock, 10)}/cmdline`, 'utf8').catch(
+    () => '',
+  )
+  if (command.includes('supervise')) return [finding('ports', true, { detail: 'the node runs' })]
+  return Promise.all(
+    PORTS.map(async (port) =>
+      finding(`port ${port}`, await isFree(port), {
+        isRequired: false,
+        remedy: `Another program listens there: stop it, or choose another with "quiver up --listen-http ADDRESS".`,
+      }),
+    ),
+  )
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const server = createServer()
+  server.once('error', () => resolve(false))
+  server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  return promise
+}
+
+async function checkData(data: string): Promise<readonly Finding[]> {
+  const existing = await nearestExisting(data)
+  const isWritable = await access(existing, constants.W_OK).then(
+    () => true,
+    () => false,
+  )
+  const closed = await closedFolder(existing)
+  const { bavail, bsize } = await statfs(existing)
+  const free = bavail * bsize
+  return [
+    finding('data folder', isWritable && closed === undefined, {
+      detail: data,
+      remedy:
+        closed === undefined
+          ? `${existing} cannot be written by this user: choose another with --data.`
+          : `Instances cannot reach it: run "chmod o+x ${closed}", or choose another with --data.`,
+    }),
+    finding('disk space', free >= FREE_BYTES_MIN, {
+      isRequired: false,
+      detail: `${formatBytes(free)} free`,
+      remedy: 'Less than 1 GiB is free: binaries, images and logs may not fit.',
+    }),
+  ]
+}
+
+/** The folder itself, or what there is of the way to it. */
+async function nearestExisting(folder: string): Promise<string> {
+  return stat(folder).then(
+    () => folder,
+    (error: unknown) => {
+      const isEnd = errnoOf(error) !== 'ENOENT' || path.dirname(folder) === folder
+      return isEnd ? folder : nearestExisting(path.dirname(folder))
+    },
+  )
+}
+
+/** The first folder on the way that other users may not pass; only root's tasks are other users. */
+async function closedFolder(folder: string): Promise<string | undefined> {
+  if (process.getuid?.() !== 0 || folder === '/') return undefined
+  const above = await closedFolder(path.dirname(folder))
+  const { mode } = await stat(folder)
+  return above ?? ((mode & 0o001) === 0 ? folder : undefined)
+}
+
+async function checkUids(): Promise<readonly Finding[]> {
+  const passwd = await readFile('/etc/passwd', 'utf8').catch(() => '')
+  const taken = passwd
+    .split('\n')
+    .map((line) => line.split(':'))
+    .find(([, , uid]) => Number(uid) >= UIDS.first && Number(uid) <= UIDS.last)
+  const range = `${UIDS.first} to ${UIDS.last}`
+  return [
+    finding('user ids for tasks', taken === undefined, {
+      detail: range,
+      remedy: `The user ${taken?.[0] ?? ''} is among ${range}: choose other ids with uid.base in node.toml.`,
+    }),
+  ]
+}

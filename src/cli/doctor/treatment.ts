@@ -1,0 +1,78 @@
+/** `quiver doctor --fix`: says what it does, and does it. */
+
+import { spawn } from 'node:child_process'
+import { access } from 'node:fs/promises'
+import path from 'node:path'
+
+import { QuiverError } from '../../core/error.ts'
+import type { CliContext } from '../context.ts'
+import { say } from '../print.ts'
+
+import type { Finding } from './finding.ts'
+import { PACKAGE_ROOT } from './software.ts'
+
+/** The commands that would cure `findings`, in order. */
+export function planTreatment(findings: readonly Finding[]): {
+  readonly packages: readonly string[]
+  readonly isBuildNeeded: boolean
+} {
+  const missing = findings.filter(({ isPresent }) => !isPresent)
+  const names = missing.flatMap(({ fix }) => (fix?.kind === 'packages' ? fix.packages : []))
+  return {
+    packages: [...new Set(names)].toSorted(),
+    isBuildNeeded: missing.some(({ fix }) => fix?.kind === 'build'),
+  }
+}
+
+/** @throws QuiverError `permission_denied/NOT_ROOT`, `unimplemented/NOT_DEBIAN`, `failed_precondition/FIX_FAILED` */
+export async function treat(context: CliContext, findings: readonly Finding[]): Promise<void> {
+  const { packages, isBuildNeeded } = planTreatment(findings)
+  if (packages.length > 0) await install(context, packages)
+  if (isBuildNeeded) await execute(context, [path.join(PACKAGE_ROOT, 'scripts/build-native')])
+}
+
+async function install(context: CliContext, packages: readonly string[]): Promise<void> {
+  const command = ['apt-get', 'install', '-y', '--no-install-recommends', ...packages]
+  const isDebian = await access('/usr/bin/apt-get').then(
+    () => true,
+    () => false,
+  )
+  if (!isDebian) {
+    throw new QuiverError('unimplemented', 'NOT_DEBIAN', 'this machine has no apt-get', {
+      hint: `Install what corresponds to: ${packages.join(' ')}.`,
+    })
+  }
+  if (process.getuid?.() !== 0) {
+    throw new QuiverError('permission_denied', 'NOT_ROOT', 'only root installs packages', {
+      hint: `Run: sudo apt-get update && sudo ${command.join(' ')}`,
+    })
+  }
+  // Stale lists are often enough; whether they were is seen by the next command.
+  await execute(context, ['apt-get', 'update']).catch((thrown: unknown) => {
+    say(context, QuiverError.from(thrown).message)
+  })
+  await execute(context, command)
+}
+
+/** All output goes to stderr: stdout is for findings. */
+async function execute(context: CliContext, argv: readonly string[]): Promise<void> {
+  const text = argv.join(' ')
+  say(context, `> ${text}`)
+  const [program = '', ...args] = argv
+  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
+  const child = spawn(program, args, {
+    env: { ...context.process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal: context.signal,
+  })
+  for (const output of [child.stdout, child.stderr]) {
+    output.on('data', (chunk: Uint8Array) => context.process.stderr.write(chunk))
+  }
+  child.once('error', reject)
+  child.once('close', resolve)
+  const status = await promise
+  if (status === 0) return
+  throw new QuiverError('failed_precondition', 'FIX_FAILED', `"${text}" ended with ${status}`, {
+    hint: 'Read what it said above.',
+  })
+}

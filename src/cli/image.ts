@@ -1,0 +1,165 @@
+/** From a folder to an image on the node: reads the manifest, builds, collects, sends what is missing. */
+
+import { spawn } from 'node:child_process'
+import { homedir } from 'node:os'
+import path from 'node:path'
+import { Readable } from 'node:stream'
+
+import type { Client } from '../client/client.ts'
+import type { ImageView, Timing } from '../client/resources.ts'
+import { loadManifest } from '../config/manifest.ts'
+import type { Manifest } from '../config/manifest.ts'
+import { resolveConfigs, resolveManifest } from '../config/resolve.ts'
+import type { Digest } from '../core/digest.ts'
+import { QuiverError } from '../core/error.ts'
+import { collect } from '../images/collect.ts'
+import type { LeftOut } from '../images/collect.ts'
+import { elfBinary } from '../images/elf-binary.ts'
+import type { BinaryConfig, Sources } from '../images/images.ts'
+import { putSources } from '../images/sources.ts'
+
+import type { CliContext } from './context.ts'
+import { say } from './print.ts'
+
+export interface SentImage {
+  readonly image: ImageView
+  readonly manifest: Manifest
+  /** Absolute. */
+  readonly folder: string
+  readonly leftOut: readonly LeftOut[]
+  /** Files that the node did not have. */
+  readonly filesSent: number
+  readonly bytesSent: number
+  readonly timings: readonly Timing[]
+}
+
+/** @throws QuiverError as `loadManifest`, `collect` and the node do; `failed_precondition/BUILD_FAILED` */
+export async function sendImage(
+  context: CliContext,
+  client: Client,
+  target: string,
+): Promise<SentImage> {
+  const watch = new Stopwatch()
+  const { manifest, folder } = await loadManifest(path.resolve(context.folder, target))
+  if (manifest.build !== undefined) {
+    await runBuild(context, manifest.build.command, folder)
+    watch.lap('build')
+  }
+  const [collected, binary] = await Promise.all([
+    collect(folder, { cacheFolder: cacheFolder(context) }),
+    sendBinary(context, client, manifest, folder),
+  ])
+  watch.lap('collect')
+
+  const own = manifest.file === undefined ? undefined : path.normalize(manifest.file)
+  const tree = collected.tree.filter((entry) => entry.path !== own)
+  const wanted = new Set(tree.map((entry) => (entry.kind === 'file' ? entry.digest : '')))
+  const sources = new Map([...collected.sources].filter(([digest]) => wanted.has(digest)))
+  const sent = await putSources(remoteStore(context, client), sources)
+  const config = {
+    schema: 1,
+    kind: 'image',
+    name: manifest.name,
+    version: manifest.version ?? null,
+    title: manifest.title ?? null,
+    author: manifest.author ?? null,
+    tags: manifest.tags,
+    binary,
+    binaryReference: manifest.runtime ?? manifest.file ?? '',
+    spec: resolveManifest(manifest),
+    configs: resolveConfigs(manifest),
+    tree,
+  } as const
+  const image = await client.call('putImage', { body: config }, context.signal)
+  watch.lap('send')
+  return {
+    image,
+    manifest,
+    folder,
+    leftOut: collected.leftOut,
+    filesSent: sent.files,
+    bytesSent: sent.bytes,
+    timings: watch.timings,
+  }
+}
+
+/** Stores a binary that was described on this machine. */
+export async function putBuiltBinary(
+  context: CliContext,
+  client: Client,
+  { config, sources }: { readonly config: BinaryConfig; readonly sources: Sources },
+) {
+  await putSources(remoteStore(context, client), sources)
+  return client.call('putBinary', { body: config }, context.signal)
+}
+
+async function sendBinary(
+  context: CliContext,
+  client: Client,
+  manifest: Manifest,
+  folder: string,
+): Promise<Digest> {
+  if (manifest.file !== undefined) {
+    const built = await elfBinary(path.join(folder, manifest.file), manifest.name)
+    return (await putBuiltBinary(context, client, built)).digest
+  }
+  const reference = manifest.runtime ?? ''
+  return (await client.call('resolveBinary', { body: { reference } }, context.signal)).digest
+}
+
+/** The part of an image store that sending needs, on the node. */
+function remoteStore({ signal }: CliContext, client: Client): Parameters<typeof putSources>[0] {
+  return {
+    missing: (digests) => client.call('missing', { body: { digests } }, signal),
+    putFile: async (content, digest) => {
+      if (digest === undefined) throw new TypeError('a file is sent by its digest')
+      let bytes = 0
+      const stream = content instanceof Uint8Array ? Readable.from([content]) : content
+      stream.on('data', (chunk: Uint8Array) => {
+        bytes += chunk.length
+      })
+      await client.upload(digest, stream, signal)
+      return { digest, bytes }
+    },
+  }
+}
+
+/** `[build] command`, in the folder; its output is progress, so all of it goes to stderr. */
+async function runBuild(context: CliContext, command: string, folder: string): Promise<void> {
+  say(context, `build: ${command}`)
+  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
+  const child = spawn('sh', ['-c', command], {
+    cwd: folder,
+    env: { ...context.process.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal: context.signal,
+  })
+  for (const output of [child.stdout, child.stderr]) {
+    output.on('data', (chunk: Uint8Array) => context.process.stderr.write(chunk))
+  }
+  child.once('error', reject)
+  child.once('close', resolve)
+  const status = await promise
+  if (status === 0) return
+  const message = `the build command ended with ${status === null ? 'a signal' : `status ${status}`}`
+  throw new QuiverError('failed_precondition', 'BUILD_FAILED', message, {
+    hint: `Run it yourself in ${folder}: ${command}`,
+  })
+}
+
+function cacheFolder({ process }: CliContext): string {
+  const configured = process.env['XDG_CACHE_HOME'] ?? ''
+  const base = path.isAbsolute(configured) ? configured : path.join(homedir(), '.cache')
+  return path.join(base, 'quiver')
+}
+
+class Stopwatch {
+  readonly timings: Timing[] = []
+  #lastMs = performance.now()
+
+  lap(name: string): void {
+    const nowMs = performance.now()
+    this.timings.push({ name, ms: nowMs - this.#lastMs })
+    this.#lastMs = nowMs
+  }
+}

@@ -1,0 +1,87 @@
+/** The entry of `quiver`: makes the context of this process, runs one command, sets the exit status. */
+
+import { enableCompileCache } from 'node:module'
+import { homedir } from 'node:os'
+import path from 'node:path'
+
+import type { CliContext } from './context.ts'
+
+// Before anything else is loaded, so that all of it comes from the cache: half of the start.
+const cache = process.env['XDG_CACHE_HOME'] ?? ''
+enableCompileCache(
+  path.join(path.isAbsolute(cache) ? cache : path.join(homedir(), '.cache'), 'quiver/code'),
+)
+
+const { proposeCompletions, run } = await import('@stricli/core')
+const { app, renderError } = await import('./app.ts')
+const { CODES, QuiverError } = await import('../core/error.ts')
+const { takeGlobals } = await import('./globals.ts')
+
+await main()
+
+async function main(): Promise<void> {
+  // `quiver … | head` is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+  try {
+    const { argv, env } = takeGlobals(process.argv.slice(2))
+    Object.assign(process.env, env)
+    const context = buildContext()
+    if (process.env['QUIVER_COMPLETE'] === '1') return await complete(argv, context)
+    await run(app, argv, context)
+  } catch (thrown) {
+    process.stderr.write(`${renderError(thrown)}\n`)
+    process.exitCode = CODES[QuiverError.from(thrown).code].exit
+  }
+  process.exitCode = translateStatus(process.exitCode)
+}
+
+/** The command line parser has negative statuses of its own: wrong use, or a bug. */
+function translateStatus(status: typeof process.exitCode): typeof process.exitCode {
+  if (typeof status !== 'number' || status >= 0) return status
+  const isUsage = status === -4 || status === -5
+  return isUsage ? CODES.invalid_argument.exit : CODES.internal.exit
+}
+
+async function complete(argv: readonly string[], context: CliContext): Promise<void> {
+  const proposals = await proposeCompletions(app, argv, context)
+  for (const { completion } of proposals) process.stdout.write(`${completion}\n`)
+}
+
+function buildContext(): CliContext {
+  const controller = new AbortController()
+  type Listener = Parameters<CliContext['takeSignals']>[0]
+  let listener: Listener | undefined
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (listener !== undefined) return listener(signal)
+      // Whoever asks twice does not want to wait.
+      if (controller.signal.aborted) process.exit(CODES.canceled.exit)
+      controller.abort(new QuiverError('canceled', 'INTERRUPTED', 'interrupted'))
+    })
+  }
+  return {
+    process,
+    stdin: process.stdin,
+    folder: process.cwd(),
+    signal: controller.signal,
+    takeSignals: (taken) => {
+      listener = taken
+      return {
+        [Symbol.dispose]: () => {
+          listener = undefined
+        },
+      }
+    },
+    openClient: async () => {
+      const { openLocalClient } = await import('./connect.ts')
+      return openLocalClient(process.env)
+    },
+    startNode: async (options, signal) => {
+      const { startNode } = await import('../daemon/up.ts')
+      return startNode(options, signal)
+    },
+  }
+}

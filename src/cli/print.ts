@@ -1,0 +1,34 @@
+/** Data goes to stdout, messages to stderr, so that output can be piped. */
+
+import { neutralise } from '../core/terminal.ts'
+
+import type { CliContext } from './context.ts'
+import { formatTable } from './table.ts'
+
+export function printJson({ process }: CliContext, value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+}
+
+/** One value of many, on a line of its own. */
+export function printJsonLine({ process }: CliContext, value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`)
+}
+
+export function printTable(
+  { process }: CliContext,
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+): void {
+  const clean = rows.map((row) => row.map((cell) => cell.replaceAll('\n', ' ')))
+  process.stdout.write(formatTable(head, clean))
+}
+
+/** A message for people: progress, results that `--json` has in another form. */
+export function say({ process }: CliContext, text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
+/** Text that an application or another person wrote: harmless on a terminal, as it is in a pipe. */
+export function foreign({ process }: CliContext, text: string): string {
+  return process.stdout.isTTY === true ? neutralise(text) : text
+}
