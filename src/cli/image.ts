@@ -130,7 +130,8 @@ async function runBuild(context: CliContext, command: string, folder: string): P
   const { promise, resolve, reject } = Promise.withResolvers<number | null>()
   const child = spawn('sh', ['-c', command], {
     cwd: folder,
-    env: { ...context.process.env },
+    // The cache of compiled code is ours (bin/quiver); a build that measures or packs it would not want it.
+    env: { ...context.process.env, NODE_COMPILE_CACHE: undefined },
     stdio: ['ignore', 'pipe', 'pipe'],
     signal: context.signal,
   })

@@ -1,21 +1,12 @@
 /** The entry of `quiver`: makes the context of this process, runs one command, sets the exit status. */
 
-import { enableCompileCache } from 'node:module'
-import { homedir } from 'node:os'
-import path from 'node:path'
+import { proposeCompletions, run } from '@stricli/core'
 
+import { CODES, QuiverError } from '../core/error.ts'
+
+import { app, renderError } from './app.ts'
 import type { CliContext } from './context.ts'
-
-// Before anything else is loaded, so that all of it comes from the cache: half of the start.
-const cache = process.env['XDG_CACHE_HOME'] ?? ''
-enableCompileCache(
-  path.join(path.isAbsolute(cache) ? cache : path.join(homedir(), '.cache'), 'quiver/code'),
-)
-
-const { proposeCompletions, run } = await import('@stricli/core')
-const { app, renderError } = await import('./app.ts')
-const { CODES, QuiverError } = await import('../core/error.ts')
-const { takeGlobals } = await import('./globals.ts')
+import { takeGlobals } from './globals.ts'
 
 await main()
 
