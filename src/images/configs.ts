@@ -63,7 +63,7 @@ export class Configs {
       ? recordOf(known)
       : { createdAtMs: this.#nowMs(), bytes: sizeOf(config, text) }
     // Also when the name is known: the file may be damaged, and this is how a good one comes back.
-    await this.#durable.write(this.#path(digest), text, 0o444)
+    await this.#durable.commit(await this.#durable.write(text, 0o444), this.#path(digest))
     if (!known) await this.#name(key, record)
     return { digest, config, ...record }
   }

@@ -12,7 +12,7 @@ import { promisify } from 'node:util'
 
 import { QuiverError } from '../core/error.ts'
 
-import { each } from './each.ts'
+import { each, Slots } from './each.ts'
 
 const run = promisify(execFile)
 
@@ -24,7 +24,7 @@ interface Commit {
   readonly from: string
   readonly to: string
   /** Leave the file that is there already, if `keep` says so. */
-  readonly keep: ((to: string) => Promise<boolean>) | undefined
+  readonly keep: (() => boolean) | undefined
   readonly resolve: () => void
   readonly reject: (thrown: unknown) => void
 }
@@ -32,6 +32,8 @@ interface Commit {
 export class DurableFolder {
   /** Where files are written before they are committed; on the same file system as their targets. */
   readonly #incoming: string
+  /** Each has a descriptor open. */
+  readonly #writers = new Slots(WIDTH)
   #waiting: Commit[] = []
   #isCommitting = false
   /** Targets of commits that have not resolved yet. */
@@ -62,7 +64,7 @@ export class DurableFolder {
    * @param keep  asked when it is this file's turn: true leaves what is at `to` and drops `from`
    * @throws QuiverError `resource_exhausted/DISK_FULL`
    */
-  async commit(from: string, to: string, keep?: (to: string) => Promise<boolean>): Promise<void> {
+  async commit(from: string, to: string, keep?: () => boolean): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#waiting.push({ from, to, keep, resolve, reject })
     this.#underWay.set(to, promise)
@@ -77,11 +79,11 @@ export class DurableFolder {
     }
   }
 
-  /** Writes a small file durably. */
-  async write(to: string, bytes: string | Uint8Array, mode: number): Promise<void> {
-    const from = this.temporary()
-    await writeNew(from, bytes, mode)
-    await this.commit(from, to)
+  /** Writes a file of its own, to be committed; a few at a time, however many ask. */
+  async write(bytes: string | Uint8Array, mode: number): Promise<string> {
+    const temporary = this.temporary()
+    await this.#writers.run(() => writeNew(temporary, bytes, mode))
+    return temporary
   }
 
   /** Resolves when a file that was seen at `to` is durable there, even if a killed process put it there. */
@@ -105,13 +107,15 @@ export class DurableFolder {
 
   async #commitGroup(group: readonly Commit[]): Promise<void> {
     try {
-      await syncFiles(group.map((commit) => commit.from))
+      await syncAll(group.map((commit) => commit.from))
       const failed = new Map<Commit, unknown>()
-      for (const commits of Map.groupBy(group, (commit) => commit.to).values()) {
-        await each(commits, 1, (commit) => moveOne(commit).catch((e) => failed.set(commit, e)))
-      }
+      const byTarget = Map.groupBy(group, (commit) => commit.to).values()
+      await each(byTarget, WIDTH, async (commits) => {
+        // One after the other: the second one finds what the first one stored.
+        for (const commit of commits) await moveOne(commit).catch((e) => failed.set(commit, e))
+      })
       const folders = new Set(group.map((commit) => path.dirname(commit.to)))
-      await each(folders, WIDTH, syncFolder)
+      await syncAll([...folders])
       for (const folder of folders) this.#synced.add(folder)
       for (const commit of group) {
         if (failed.has(commit)) commit.reject(failed.get(commit))
@@ -171,13 +175,14 @@ export function errno(thrown: unknown): string | undefined {
 }
 
 async function moveOne({ from, to, keep }: Commit): Promise<void> {
-  if (await keep?.(to)) await rm(from)
+  if (keep?.()) await rm(from)
   else await rename(from, to)
 }
 
-async function syncFiles(files: readonly string[]): Promise<void> {
-  if (files.length >= SYNCFS_FILES_MIN && (await syncFileSystem(files[0] ?? ''))) return
-  await each(files, WIDTH, syncOne)
+/** All files and folders are on one file system. */
+async function syncAll(paths: readonly string[]): Promise<void> {
+  if (paths.length >= SYNCFS_FILES_MIN && (await syncFileSystem(paths[0] ?? ''))) return
+  await each(paths, WIDTH, syncOne)
 }
 
 /** syncfs(2), which Node.js does not offer, by way of coreutils. */

@@ -20,7 +20,6 @@ import { SharedLock } from './lock.ts'
 import { missingSkeleton } from './tree.ts'
 import { Trees } from './trees.ts'
 
-const WIDTH = 8
 /** A file that was asked for or stored so recently may belong to a put that is under way. */
 const GRACE_MS = 15 * 60_000
 
@@ -83,12 +82,8 @@ class NodeImageStore implements ImageStore {
 
   async missing(digests: readonly Digest[]): Promise<readonly Digest[]> {
     return this.#lock.shared(async () => {
-      const missing = new Set<Digest>()
-      await each(new Set(digests), WIDTH, async (digest) => {
-        this.#touch(digest)
-        if ((await this.#files.size(digest)) === undefined) missing.add(digest)
-      })
-      return [...new Set(digests)].filter((digest) => missing.has(digest))
+      for (const digest of digests) this.#touch(digest)
+      return [...new Set(digests)].filter((digest) => this.#files.size(digest) === undefined)
     })
   }
 
@@ -114,7 +109,7 @@ class NodeImageStore implements ImageStore {
   async putBinary(config: BinaryConfig): Promise<StoredBinary> {
     const checked = parseBinaryConfig(config)
     return this.#lock.shared(async () => {
-      await this.#checkFiles(checked.tree, `binary ${checked.name}`)
+      this.#checkFiles(checked.tree, `binary ${checked.name}`)
       return this.#configs.put(checked)
     })
   }
@@ -123,7 +118,7 @@ class NodeImageStore implements ImageStore {
     const checked = parseImageConfig(config)
     return this.#lock.shared(async () => {
       await this.getBinary(checked.binary)
-      await this.#checkFiles(checked.tree, `image ${checked.name}`)
+      this.#checkFiles(checked.tree, `image ${checked.name}`)
       return this.#configs.put(checked)
     })
   }
@@ -226,12 +221,12 @@ class NodeImageStore implements ImageStore {
     throw new QuiverError('not_found', 'IMAGE_NOT_FOUND', `nothing is stored as ${digest}`)
   }
 
-  async #checkFiles(tree: readonly TreeEntry[], what: string): Promise<void> {
-    await each(tree, WIDTH, async (entry) => {
-      if (entry.kind !== 'file') return
+  #checkFiles(tree: readonly TreeEntry[], what: string): void {
+    for (const entry of tree) {
+      if (entry.kind !== 'file') continue
       this.#touch(entry.digest)
-      const bytes = await this.#files.size(entry.digest)
-      if (bytes === entry.bytes) return
+      const bytes = this.#files.size(entry.digest)
+      if (bytes === entry.bytes) continue
       if (bytes !== undefined) {
         throw corrupt(
           entry.digest,
@@ -242,7 +237,7 @@ class NodeImageStore implements ImageStore {
       throw new QuiverError('failed_precondition', 'FILES_MISSING', message, {
         hint: 'Store every file before the configuration that lists it.',
       })
-    })
+    }
   }
 
   async #removeFilesBut(wanted: ReadonlySet<Digest>): Promise<{ files: number; bytes: number }> {

@@ -54,8 +54,9 @@ async function runBinary(
     '--chdir',
     '/',
   ]
-  const { stdout, stderr } = await run('bwrap', [...bwrap, binary.config.entry, ...args])
-  return stdout + stderr
+  const argv = ['bwrap', ...bwrap, binary.config.entry, ...args]
+  // Through a pipe, as in an instance: Node.js itself would give it a socket, which /dev/stdout cannot open.
+  return (await run('sh', ['-c', '"$0" "$@" 2>&1 | cat', ...argv])).stdout
 }
 
 interface Sample {

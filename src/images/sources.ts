@@ -8,10 +8,10 @@ import type { Digest } from '../core/digest.ts'
 import { each } from './each.ts'
 import type { ImageStore, Sources } from './images.ts'
 
-/** Enough for one group of commits to form while another is written. */
-const WIDTH = 64
-/** Smaller files are read at once: a stream costs more than they do. */
-const STREAMED_BYTES_MIN = 256 * 1024
+/** Small files are held in memory, so many at a time that a group of commits is worth its fsyncs. */
+const SMALL_BYTES_MAX = 64 * 1024
+const SMALL_WIDTH = 1024
+const LARGE_WIDTH = 4
 
 /**
  * Puts those of `sources` that are missing.
@@ -24,19 +24,26 @@ export async function putSources(
   store: Pick<ImageStore, 'missing' | 'putFile'>,
   sources: Sources,
 ): Promise<{ readonly files: number; readonly bytes: number }> {
-  let [files, bytesSent] = [0, 0]
-  await each(await store.missing([...sources.keys()]), WIDTH, async (digest) => {
-    const { bytes } = await store.putFile(await openSource(sources, digest), digest)
-    files++
-    bytesSent += bytes
-  })
-  return { files, bytes: bytesSent }
+  const missing = await store.missing([...sources.keys()])
+  const sizes = new Map<Digest, number>()
+  await each(missing, 8, async (digest) => sizes.set(digest, await sizeOf(sources.get(digest))))
+  const isSmall = (digest: Digest): boolean => (sizes.get(digest) ?? 0) <= SMALL_BYTES_MAX
+  const put = async (digest: Digest): Promise<void> => {
+    await store.putFile(await openSource(sources.get(digest), isSmall(digest)), digest)
+  }
+  const small = missing.filter((digest) => isSmall(digest))
+  const large = missing.filter((digest) => !isSmall(digest))
+  await Promise.all([each(small, SMALL_WIDTH, put), each(large, LARGE_WIDTH, put)])
+  return { files: missing.length, bytes: [...sizes.values()].reduce((sum, size) => sum + size, 0) }
 }
 
-async function openSource(sources: Sources, digest: Digest) {
-  const source = sources.get(digest) ?? new Uint8Array()
-  if (typeof source !== 'string') return source
-  const { size } = await stat(source)
-  if (size < STREAMED_BYTES_MIN) return readFile(source)
+async function sizeOf(source: string | Uint8Array | undefined): Promise<number> {
+  if (typeof source === 'string') return (await stat(source)).size
+  return source?.length ?? 0
+}
+
+async function openSource(source: string | Uint8Array | undefined, isSmall: boolean) {
+  if (typeof source !== 'string') return source ?? new Uint8Array()
+  if (isSmall) return readFile(source)
   return createReadStream(source, { highWaterMark: 1024 * 1024 })
 }
