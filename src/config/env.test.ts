@@ -5,9 +5,7 @@ import path from 'node:path'
 import { suite, test } from 'node:test'
 
 import { loadDotenv, loadEnvFile, parseDotenv } from './dotenv.ts'
-import { buildEnvironment, checkEnvironment, parseEnvFlags } from './env.ts'
-import { parseManifest } from './manifest.ts'
-import { resolveManifest } from './resolve.ts'
+import { checkEnvironment, parseEnvFlags } from './env.ts'
 
 suite('parseDotenv()', () => {
   const texts: readonly [text: string, env: Record<string, string>][] = [
@@ -92,19 +90,4 @@ test('checkEnvironment() knows what Linux takes', () => {
     checkEnvironment(large).map(({ name }) => name),
     ['B'],
   )
-})
-
-test('buildEnvironment() puts the spec over the binary over our defaults', () => {
-  const text =
-    'name = "hello"\nruntime = "node"\n[http]\nport = 8003\n[env]\nB = "mine"\nHOME = "/x"'
-  const spec = resolveManifest(parseManifest(text))
-  assert.deepEqual(buildEnvironment(spec, { B: 'its', LD_LIBRARY_PATH: '/lib' }), {
-    PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-    HOME: '/x',
-    HOSTNAME: 'hello',
-    PORT: '8003',
-    B: 'mine',
-    LD_LIBRARY_PATH: '/lib',
-  })
-  assert.equal(buildEnvironment({ ...spec, env: {}, http: null }, {})['PORT'], undefined)
 })

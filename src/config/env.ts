@@ -3,7 +3,8 @@
  *
  *     --env  >  --env-file  >  .env  >  [config.NAME] env  >  [env]  >  the binary's own  >  our defaults
  *
- * The first three are given at run or deploy time and become part of the revision, never of an image's files.
+ * The first three are given at run or deploy time and become part of the revision, never of an image's files. What
+ * comes below `[env]` is added where an instance is planned (`scheduler/planning.ts`).
  * The text of `.env` files is read by dotenv.ts.
  */
 
@@ -27,23 +28,6 @@ export function withEnvironment(spec: TaskSpec, layers: Partial<EnvironmentLayer
   const env = { ...spec.env, ...layers.dotenv, ...layers.files, ...layers.flags }
   assertEnvironment(env)
   return { ...spec, env }
-}
-
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-
-/**
- * The complete environment of an instance: what the spec says over what its binary needs over `PATH`, `HOME` (the
- * folder that can be written), `HOSTNAME` and `PORT`.
- */
-export function buildEnvironment(spec: TaskSpec, binaryEnv: Environment): Environment {
-  return {
-    PATH,
-    HOME: spec.isWritable ? '/app' : '/tmp',
-    HOSTNAME: spec.name,
-    ...(spec.http === null ? {} : { PORT: String(spec.http.port) }),
-    ...binaryEnv,
-    ...spec.env,
-  }
 }
 
 /**

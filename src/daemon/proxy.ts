@@ -29,6 +29,8 @@ export interface ProxyConfig {
   /** Numeric; absent: stay who we are. */
   readonly uid?: number
   readonly gid?: number
+  /** Supplementary: those that may use the link and bind the tunnel. */
+  readonly groups?: readonly number[]
   /** From SIGTERM until what is still open is cut. Keep it below the supervisor's `stop_ms`. */
   readonly drainMs?: number
 }
@@ -103,18 +105,18 @@ function parseConfig(text = '{}'): ProxyConfig {
 
 function isConfig(value: unknown): value is ProxyConfig {
   if (typeof value !== 'object' || value === null) return false
-  const { run, tls, trusted, ...numbers }: Readonly<Record<string, unknown>> = { ...value }
+  const { run, tls, trusted, groups, ...numbers }: Readonly<Record<string, unknown>> = { ...value }
   const isTlsValid =
     tls === undefined || (typeof tls === 'object' && tls !== null && 'key' in tls && 'cert' in tls)
-  const isTrustedValid = trusted === undefined || Array.isArray(trusted)
+  const areLists = [trusted, groups].every((list) => list === undefined || Array.isArray(list))
   const areNumbers = Object.values(numbers).every(Number.isSafeInteger)
-  return typeof run === 'string' && isTlsValid && isTrustedValid && areNumbers
+  return typeof run === 'string' && isTlsValid && areLists && areNumbers
 }
 
 /** Groups first: without root they can no longer be changed. */
-function dropPrivileges({ uid, gid }: ProxyConfig): void {
+function dropPrivileges({ uid, gid, groups = [] }: ProxyConfig): void {
   if (gid !== undefined) {
-    process.setgroups?.([])
+    process.setgroups?.([...groups])
     process.setgid?.(gid)
   }
   if (uid !== undefined) process.setuid?.(uid)

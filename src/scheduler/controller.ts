@@ -146,6 +146,10 @@ export class TaskController {
     await this.#fleet.launch(managed)
   }
 
+  async resume(managed: ManagedInstance): Promise<void> {
+    await this.#fleet.resume(managed)
+  }
+
   /** Makes a new instance for each that serves, then lets the old ones go. */
   async replaceAll(): Promise<void> {
     const task = this.#parts.registry.require(this.name)

@@ -41,6 +41,11 @@ export function planInstance(
   }
 }
 
+/** The task's name in an instance's id, `<task>-<revision>-<6 base32 characters>`. */
+export function taskOfInstance(id: string): string {
+  return id.replace(/-\d+-[a-z2-7]{6}$/, '')
+}
+
 /** One address for each name; several ports of a name share it. */
 export function planRelays(spec: TaskSpec): readonly Relay[] {
   if (spec.network !== 'private') return []
@@ -77,7 +82,7 @@ function relayAddress(index: number): string {
 function defaultEnv(spec: TaskSpec): Record<string, string> {
   return {
     PATH: '/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin',
-    HOME: '/tmp',
+    HOME: spec.isWritable ? '/app' : '/tmp',
     LANG: 'C.UTF-8',
     HOSTNAME: spec.name,
   }

@@ -16,7 +16,9 @@ import type { DataPlane } from './data-plane.ts'
 import { deployRevision, type Deployment, type DeployOutcome } from './deployment.ts'
 import type { EventLog } from './events.ts'
 import type { ManagedInstance } from './managed.ts'
+import { taskOfInstance } from './planning.ts'
 import { TaskRegistry } from './registry.ts'
+import { buildTaskRoute } from './routes.ts'
 import { Starter } from './starter.ts'
 
 export interface SchedulerParts {
@@ -49,9 +51,8 @@ export class Scheduler implements AsyncDisposable {
     for (const driver of this.#parts.drivers.values()) {
       for (const instance of await driver.adopt()) await this.#adopt(instance)
     }
-    // Those without a trace of an instance may still want some.
-    for (const task of this.registry.list())
-      if (wantsInstances(task, this.registry)) this.controller(task.name).taskChanged()
+    // Those without a trace of an instance may still want some; the others are only routed.
+    for (const task of this.registry.list()) this.#taskChanged(task.name, task)
   }
 
   /** Made on first need: a task that sleeps costs its record and nothing else. */
@@ -68,6 +69,16 @@ export class Scheduler implements AsyncDisposable {
     return controller
   }
 
+  /** The controller of a task, if it was ever needed. */
+  findController(name: string): TaskController | undefined {
+    return this.#controllers.get(name)
+  }
+
+  /** The controller that has or had the instance. */
+  controllerOf(instance: string): TaskController | undefined {
+    return this.#controllers.get(taskOfInstance(instance))
+  }
+
   /** Controllers of tasks that have or had instances. */
   get controllers(): Iterable<TaskController> {
     return this.#controllers.values()
@@ -75,10 +86,8 @@ export class Scheduler implements AsyncDisposable {
 
   /** @throws QuiverError `not_found/INSTANCE_NOT_FOUND` */
   findInstance(id: string): ManagedInstance {
-    for (const controller of this.#controllers.values()) {
-      const found = controller.instances.find((managed) => managed.id === id)
-      if (found !== undefined) return found
-    }
+    const found = this.controllerOf(id)?.instances.find((managed) => managed.id === id)
+    if (found !== undefined) return found
     throw new QuiverError('not_found', 'INSTANCE_NOT_FOUND', `there is no instance "${id}"`, {
       hint: 'See "quiver ps --all" for those there are.',
     })
@@ -220,7 +229,14 @@ export class Scheduler implements AsyncDisposable {
     const controller = this.#controllers.get(name)
     if (controller !== undefined) controller.taskChanged()
     else if (task === undefined) this.#parts.dataPlane.withdraw(name)
-    else this.controller(name).taskChanged()
+    else if (wantsInstances(task, this.registry)) this.controller(name).taskChanged()
+    else this.#publishSleeping(task)
+  }
+
+  /** A task without instances needs no controller to be routed: 10,000 of them are cheap. */
+  #publishSleeping(task: Task): void {
+    const revisions = this.registry.revisions(task.name)
+    this.#parts.dataPlane.publish(buildTaskRoute(task, revisions, []))
   }
 
   async #adopt(instance: Instance): Promise<void> {

@@ -44,11 +44,14 @@ export interface DriverFixture extends AsyncDisposable {
 
 const HELD: StdioPlan = { isTerminal: false, isHeld: true, hasStdin: true }
 
+function deadline(): AbortSignal {
+  return AbortSignal.timeout(20_000)
+}
+
 export function testDriver(name: string, open: () => Promise<DriverFixture>): void {
   suite(`${name} driver`, () => {
     let fixture: DriverFixture
     let driver: Driver
-    const deadline = () => AbortSignal.timeout(20_000)
 
     before(async () => {
       fixture = await open()
@@ -186,8 +189,8 @@ export function testDriver(name: string, open: () => Promise<DriverFixture>): vo
 
     test('adopt() finds a live instance, and it goes on answering', async () => {
       const plan = fixture.plans.serve()
-      const before = await started(plan)
-      await before[Symbol.asyncDispose]()
+      const first = await started(plan)
+      await first[Symbol.asyncDispose]()
       await using second = await fixture.open()
       const found = await second.adopt()
       const adopted = found.find((instance) => instance.plan.id === plan.id)
@@ -201,9 +204,9 @@ export function testDriver(name: string, open: () => Promise<DriverFixture>): vo
 
     test('adopt() tells the end of an instance that ended unseen', async () => {
       const plan = fixture.plans.sleep()
-      const before = await started(plan)
-      await before.signal(9)
-      await before.exited
+      const first = await started(plan)
+      await first.signal(9)
+      await first.exited
       await using second = await fixture.open()
       const found = await second.adopt()
       const dead = found.find((instance) => instance.plan.id === plan.id)

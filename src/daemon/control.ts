@@ -1,0 +1,116 @@
+/**
+ * The control process: composes store, images, drivers, scheduler, link and API. The only one with privileges.
+ *
+ * The supervisor starts it with a `ControlConfig` as JSON in its first argument, and the sockets `api`, `link` and
+ * perhaps `api-tcp`. SIGTERM: lets go of everything; instances go on. A failed assertion ends it; it is started again.
+ */
+
+import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import path from 'node:path'
+
+import { openApiServer, type ApiListener } from '../api/server.ts'
+import { loadToken } from '../api/token.ts'
+import type { OpenStream } from '../drivers/driver.ts'
+import { installSandboxHost, openSandboxDriver } from '../drivers/sandbox/index.ts'
+import { StreamOpener } from '../fds/streams.ts'
+import { openImageStore } from '../images/open.ts'
+import { EventLog } from '../scheduler/events.ts'
+import { Scheduler } from '../scheduler/scheduler.ts'
+import { openSqliteStore } from '../store/sqlite/index.ts'
+
+import type { ControlConfig } from './control-config.ts'
+import { LinkDataPlane } from './link-data-plane.ts'
+import type { ServiceParts } from './service/parts.ts'
+import { buildControlService, handleEgress, handleProxy } from './service/service.ts'
+import { takeSockets } from './sockets.ts'
+
+async function main(config: ControlConfig): Promise<void> {
+  const { dataFolder } = config
+  const socket = takeSockets(process.env, process.pid)
+  await mkdir(dataFolder, { recursive: true, mode: 0o711 })
+
+  await using resources = new AsyncDisposableStack()
+  const events = new EventLog(path.join(dataFolder, 'events.log'))
+  const store = resources.use(await openSqliteStore(path.join(dataFolder, 'state', 'state.db')))
+  const recipesFolder = path.join(config.packageRoot, 'recipes')
+  const images = resources.use(await openImageStore({ dataFolder, store, recipesFolder }))
+  const driver = resources.use(await openDriver(config))
+
+  const dataPlane = new LinkDataPlane({
+    onProxy: (message) => handleProxy(message, parts),
+    onProxyConnected: () => {
+      for (const controller of scheduler.controllers) controller.dataPlaneConnected()
+    },
+    onEgress: (message) => handleEgress(message, parts),
+  })
+  const drivers = new Map([[driver.isolation, driver]])
+  const scheduler = resources.use(
+    new Scheduler({
+      store,
+      images,
+      drivers,
+      dataPlane,
+      events,
+      openStream,
+      tasksMax: config.tasksMax,
+    }),
+  )
+  const parts: ServiceParts = { config, scheduler, images, drivers, dataPlane, events }
+  const service = buildControlService(parts)
+  await scheduler.open()
+  resources.use(await dataPlane.listen({ fd: socket('link') }, (problem) => log(problem.message)))
+  const listeners = await apiListeners(config, socket)
+  resources.use(
+    await openApiServer({
+      service,
+      listeners,
+      onFailure: (error, requestId) => log(`${requestId}: ${error.stack}\n${String(error.cause)}`),
+    }),
+  )
+  events.emit({ type: 'nodeStarted', message: `control started with pid ${process.pid}` })
+  await untilTold()
+}
+
+async function openDriver(config: ControlConfig) {
+  const host = await installSandboxHost({
+    dataFolder: config.dataFolder,
+    runFolder: config.runFolder,
+    ainitPath: path.join(config.packageRoot, 'native', 'build', 'ainit'),
+    uidBase: config.uidBase,
+    streamGid: config.proxyGid,
+  })
+  const nodeId = createHash('sha256').update(config.dataFolder).digest('hex').slice(0, 8)
+  return await openSandboxDriver(host, nodeId)
+}
+
+/** One stream, for health checks: the proxy keeps its openers, control needs them for a moment. */
+const openStream: OpenStream = async (endpoint, port, signal) => {
+  await using opener = StreamOpener.connect(endpoint.path)
+  return await opener.open(port, signal)
+}
+
+async function apiListeners(
+  config: ControlConfig,
+  socket: (name: string) => number,
+): Promise<readonly ApiListener[]> {
+  const unix: ApiListener = { listen: { fd: socket('api') }, access: { kind: 'unix' } }
+  if (!config.hasApiTcp) return [unix]
+  const token = await loadToken(path.join(config.dataFolder, 'token'))
+  const access = { kind: 'tcp', token, hosts: config.apiHosts } as const
+  return [unix, { listen: { fd: socket('api-tcp') }, access }]
+}
+
+function untilTold(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
+  return promise
+}
+
+function log(line: string): void {
+  process.stderr.write(`control: ${line}\n`)
+}
+
+const config: ControlConfig = JSON.parse(process.argv[2] ?? '{}')
+await main(config)
+process.exit(0)

@@ -1,0 +1,142 @@
+/** The control service's instances: runs, sessions, signals, logs. */
+
+import { randomInt } from 'node:crypto'
+
+import type { InstanceView, RunRequest, RunResult } from '../../api/resources.ts'
+import type { InstanceControl, OpenedSession } from '../../api/service.ts'
+import { QuiverError } from '../../core/error.ts'
+import type { TaskSpec } from '../../core/task.ts'
+import type { ManagedInstance } from '../../scheduler/managed.ts'
+
+import { readLogs } from './logs.ts'
+import { buildSpec } from './overrides.ts'
+import { httpPort, type ServiceParts } from './parts.ts'
+import { urlsOf, viewInstance, viewPublish } from './views.ts'
+
+const RUN_NAME_DIGITS = 4
+
+export function buildInstanceControl(parts: ServiceParts): InstanceControl {
+  const { scheduler } = parts
+  return {
+    listInstances: async (task) => {
+      const controllers =
+        task === undefined
+          ? [...scheduler.controllers]
+          : [scheduler.controller(scheduler.registry.require(task).name)]
+      const all = controllers.flatMap(({ instances }) => instances)
+      return await Promise.all(all.map(view))
+    },
+    getInstance: async (id) => await view(scheduler.findInstance(id)),
+    createRun: (request) => createRun(request, parts),
+    attach: async (target, isPrimary) => {
+      const managed = findTarget(target, parts)
+      return await attach(managed, isPrimary, parts)
+    },
+    exec: async (target, request, signal) => {
+      const managed = await wakeTarget(target, parts, signal)
+      return { instance: managed.id, session: await managed.instance.exec(request) }
+    },
+    signalInstance: async (id, signal) => {
+      await scheduler.findInstance(id).instance.signal(signal)
+    },
+    logs: (target, query, signal) => readLogs(target, query, signal, parts),
+  }
+}
+
+async function view(managed: ManagedInstance): Promise<InstanceView> {
+  return viewInstance(managed, managed.isLive ? await managed.instance.usage() : null)
+}
+
+async function createRun(request: RunRequest, parts: ServiceParts): Promise<RunResult> {
+  const { scheduler, images, config, dataPlane } = parts
+  const image = await images.getImage(request.image)
+  const name = request.name ?? freeName(image.config.name, parts)
+  const spec = buildSpec(image.config, { ...request, name }, config.domain)
+  const managed = await scheduler.prepareRun(spec, request.image, {
+    isTerminal: request.terminal !== null,
+    isHeld: !request.isDetached,
+    hasStdin: request.hasStdin,
+  })
+  if (request.isRemovedAtEnd) void removeAtEnd(managed, parts)
+  if (request.isDetached) await launchOrRemove(managed, spec, parts)
+  return {
+    instance: managed.id,
+    task: spec.name,
+    urls: urlsOf(spec, await httpPort(config.runFolder)),
+    publish: viewPublish(spec, (address, port) => dataPlane.publishFailure(address, port)),
+  }
+}
+
+/** A detached run that cannot start leaves nothing behind. */
+async function launchOrRemove(
+  managed: ManagedInstance,
+  spec: TaskSpec,
+  { scheduler }: ServiceParts,
+): Promise<void> {
+  try {
+    await scheduler.controller(spec.name).launch(managed)
+  } catch (thrown) {
+    await scheduler.remove(spec.name)
+    throw thrown
+  }
+}
+
+async function removeAtEnd(managed: ManagedInstance, { scheduler }: ServiceParts): Promise<void> {
+  await managed.instance.exited
+  // The last attachment still reads what it has: its connection is its own.
+  await scheduler.remove(managed.instance.plan.task).catch(() => {})
+}
+
+function freeName(image: string, { scheduler }: ServiceParts): string {
+  const prefix = image.slice(0, 63 - 1 - RUN_NAME_DIGITS)
+  for (;;) {
+    const number = String(randomInt(10 ** RUN_NAME_DIGITS)).padStart(RUN_NAME_DIGITS, '0')
+    const name = `${prefix}-${number}`
+    if (scheduler.registry.get(name) === undefined) return name
+  }
+}
+
+/** An instance by its id, or the newest live one of a task; the newest at all when none lives. */
+function findTarget(target: string, { scheduler }: ServiceParts): ManagedInstance {
+  const task = scheduler.registry.get(target)
+  if (task === undefined && target.includes('-')) return scheduler.findInstance(target)
+  const [newest] = scheduler.controller(scheduler.registry.require(target).name).instances
+  if (newest !== undefined) return newest
+  throw new QuiverError('failed_precondition', 'NOT_RUNNING', `${target} has no instance`, {
+    hint: `Start one with "quiver start ${target}".`,
+  })
+}
+
+/** As `findTarget`, but a task that sleeps is woken, and what is paused is resumed. */
+async function wakeTarget(
+  target: string,
+  parts: ServiceParts,
+  signal: AbortSignal,
+): Promise<ManagedInstance> {
+  const { scheduler } = parts
+  const task = scheduler.registry.get(target)
+  if (task?.kind === 'service') {
+    const live = scheduler.findController(target)?.instances.some(({ isRoutable }) => isRoutable)
+    if (live !== true) await scheduler.start(target, signal)
+  }
+  const managed = findTarget(target, parts)
+  await scheduler.controller(managed.instance.plan.task).resume(managed)
+  return managed
+}
+
+async function attach(
+  managed: ManagedInstance,
+  isPrimary: boolean,
+  { scheduler }: ServiceParts,
+): Promise<OpenedSession> {
+  const { instance } = managed
+  if (instance.state === 'prepared') {
+    // Held: it waits inside for this very session. How its start goes, the session tells.
+    scheduler
+      .controller(instance.plan.task)
+      .launch(managed)
+      .catch(() => {})
+  }
+  const session = await instance.attach(isPrimary)
+  return { instance: managed.id, session }
+}

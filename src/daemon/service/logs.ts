@@ -1,0 +1,157 @@
+/** The control service's logs: of one instance, or of all instances of a task in the order of time. */
+
+import path from 'node:path'
+
+import type { LogQuery, LogRecord } from '../../api/resources.ts'
+import { QuiverError } from '../../core/error.ts'
+import type { Instance } from '../../drivers/driver.ts'
+import { followLog, readLog, type LogLine } from '../../drivers/log.ts'
+import type { ManagedInstance } from '../../scheduler/managed.ts'
+
+import type { ServiceParts } from './parts.ts'
+
+type Filter = (record: LogRecord) => boolean
+
+/** The last lines of an instance, for its owner. */
+export async function logTail(instance: Instance, linesMax: number): Promise<readonly string[]> {
+  const lines: string[] = []
+  for await (const { text } of readLog(logFolder(instance))) {
+    lines.push(text)
+    if (lines.length > linesMax) lines.shift()
+  }
+  return lines
+}
+
+/** What is kept, in order of time; with `follow` also what comes, from instances to come too. */
+export async function* readLogs(
+  target: string,
+  query: LogQuery,
+  signal: AbortSignal,
+  parts: ServiceParts,
+): AsyncIterable<LogRecord> {
+  const isWanted = buildFilter(query)
+  const instances = findInstances(target, query, parts)
+  const follower = query.follow === true ? new Follower(isWanted, signal) : undefined
+  const kept: LogRecord[] = []
+  for (const managed of instances) {
+    const records = await Array.fromAsync(readLog(logFolder(managed.instance)), (line) =>
+      buildRecord(managed, line),
+    )
+    kept.push(...records.filter(isWanted))
+    if (managed.isLive) follower?.add(managed, records.length)
+  }
+  const ordered = kept.toSorted((a, b) => a.atMs - b.atMs)
+  yield* query.tail === undefined ? ordered : ordered.slice(ordered.length - query.tail)
+  if (follower === undefined) return
+
+  const { scheduler, events } = parts
+  const subscription = events.subscribe(({ type, task, instance }) => {
+    if (type !== 'instanceStarting' || task !== target || instance === null) return
+    follower.add(scheduler.findInstance(instance), 0)
+  })
+  try {
+    yield* follower.records(scheduler.registry.get(target) !== undefined)
+  } finally {
+    subscription[Symbol.dispose]()
+  }
+}
+
+function findInstances(
+  target: string,
+  { previous = false }: LogQuery,
+  { scheduler }: ServiceParts,
+): readonly ManagedInstance[] {
+  const isInstance = scheduler.registry.get(target) === undefined && target.includes('-')
+  if (isInstance) return [scheduler.findInstance(target)]
+  const { name } = scheduler.registry.require(target)
+  const newestFirst = (scheduler.findController(name)?.instances ?? []).toSorted(
+    (a, b) => b.createdAtMs - a.createdAtMs,
+  )
+  if (!previous) return newestFirst
+  // What failed last is what people look for; else the one before the newest.
+  const ended = newestFirst.find(({ isLive }) => !isLive)
+  return ended === undefined ? [] : [ended]
+}
+
+/** @throws QuiverError `invalid_argument/PATTERN_INVALID` */
+function buildFilter({ sinceMs = 0, grep, requestId }: LogQuery): Filter {
+  const pattern = grep === undefined ? undefined : parsePattern(grep)
+  return ({ atMs, text }) =>
+    atMs >= sinceMs &&
+    (pattern === undefined || pattern.test(text)) &&
+    (requestId === undefined || text.includes(requestId))
+}
+
+function parsePattern(text: string): RegExp {
+  try {
+    return new RegExp(text, 'u')
+  } catch (cause) {
+    throw new QuiverError('invalid_argument', 'PATTERN_INVALID', `"${text}" is not a pattern`, {
+      cause,
+      hint: 'Write a regular expression as in JavaScript, such as "timeout|refused".',
+    })
+  }
+}
+
+/** Several logs that grow, as one sequence in the order of arrival. */
+class Follower {
+  readonly #isWanted: Filter
+  readonly #signal: AbortSignal
+  readonly #pending: LogRecord[] = []
+  readonly #ids = new Set<string>()
+  #open = 0
+  #wake: () => void = () => {}
+
+  constructor(isWanted: Filter, signal: AbortSignal) {
+    this.#isWanted = isWanted
+    this.#signal = signal
+    signal.addEventListener('abort', () => this.#wake(), { once: true })
+  }
+
+  /** @param skip  lines that were shown already */
+  add(managed: ManagedInstance, skip: number): void {
+    if (this.#ids.has(managed.id)) return
+    this.#ids.add(managed.id)
+    this.#open++
+    void this.#follow(managed, skip).finally(() => {
+      this.#open--
+      this.#wake()
+    })
+  }
+
+  /** @param isEndless  go on when all instances have ended: others will come */
+  async *records(isEndless: boolean): AsyncGenerator<LogRecord> {
+    while (!this.#signal.aborted) {
+      yield* this.#pending.splice(0)
+      if (!isEndless && this.#open === 0) return
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#wake = resolve
+      if (this.#pending.length === 0 && !this.#signal.aborted) await promise
+    }
+  }
+
+  async #follow(managed: ManagedInstance, skip: number): Promise<void> {
+    const ended = new AbortController()
+    void managed.instance.exited.then(() => ended.abort())
+    const until = AbortSignal.any([this.#signal, ended.signal])
+    let number = 0
+    for await (const line of followLog(logFolder(managed.instance), until)) {
+      number++
+      const record = buildRecord(managed, line)
+      if (number <= skip || !this.#isWanted(record)) continue
+      this.#pending.push(record)
+      this.#wake()
+    }
+  }
+}
+
+function buildRecord(
+  { id, instance }: ManagedInstance,
+  { atMs, stream, text }: LogLine,
+): LogRecord {
+  return { atMs, task: instance.plan.task, instance: id, stream, text }
+}
+
+function logFolder({ folder }: Instance): string {
+  return path.join(folder, 'out')
+}

@@ -1,0 +1,194 @@
+/** `quiver up`: makes the folders, says what the processes are, and hands over to the supervisor. */
+
+import { existsSync } from 'node:fs'
+import { chmod, mkdir } from 'node:fs/promises'
+import path from 'node:path'
+
+import type { ConfigView } from '../api/resources.ts'
+import { loadNodeConfig, type NodeConfig, type Setting } from '../config/node.ts'
+import { QuiverError } from '../core/error.ts'
+import { ensureSelfSigned } from '../proxy/certificate.ts'
+
+import type { ControlConfig } from './control-config.ts'
+import type { EgressConfig } from './egress.ts'
+import type { ProxyConfig } from './proxy.ts'
+import type { Listener, SupervisedProcess } from './supervision.ts'
+import { startSupervisor, type Supervisor } from './supervisor.ts'
+import { claimUidRange } from './uid-range.ts'
+
+export interface UpOptions {
+  /** Settings by dotted name, as given on the command line. */
+  readonly flags: Readonly<Record<string, string>>
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Go on without this process, with all output in `<data>/node.log`. */
+  readonly isDetached: boolean
+}
+
+export interface RunningNode {
+  readonly supervisor: Supervisor
+  readonly config: NodeConfig
+  /** `QUIVER_*` variables that look like settings and are none. */
+  readonly warnings: readonly string[]
+}
+
+/** Who is who in the node's range of uids, which are gids as well. */
+interface Ids {
+  readonly proxy: number
+  readonly egress: number
+  /** First of those for tasks. */
+  readonly tasks: number
+}
+
+const DATA_PLANE_UIDS = 2
+const PACKAGE_ROOT = path.resolve(import.meta.dirname, '../..')
+
+/**
+ * Resolves once every socket is bound: requests sent from then on are answered as soon as the processes are up.
+ *
+ * @throws QuiverError of `loadNodeConfig`, `startSupervisor`, `ensureSelfSigned`; `failed_precondition/NATIVE_MISSING`
+ */
+export async function startNode(options: UpOptions, signal: AbortSignal): Promise<RunningNode> {
+  const uid = process.getuid?.() ?? 0
+  const resolved = await loadNodeConfig({ flags: options.flags, env: options.env, uid })
+  const { config } = resolved
+  const ainit = path.join(PACKAGE_ROOT, 'native', 'build', 'ainit')
+  if (!existsSync(ainit)) {
+    throw new QuiverError(
+      'failed_precondition',
+      'NATIVE_MISSING',
+      'the native parts are not built',
+      {
+        hint: 'Run "quiver doctor --fix".',
+      },
+    )
+  }
+  await makeFolders(config)
+  const ids = uid === 0 ? await claimIds(config) : undefined
+  const supervisor = await startSupervisor(
+    {
+      ainit,
+      specificationPath: path.join(config.run, 'supervise'),
+      supervision: {
+        lockPath: path.join(config.data, 'lock'),
+        readyPath: path.join(config.run, 'listen'),
+        listen: listeners(config, ids),
+        processes: await processes(config, resolved.settings, ids),
+      },
+      mode: options.isDetached ? { logPath: path.join(config.data, 'node.log') } : 'foreground',
+    },
+    signal,
+  )
+  return { supervisor, config, warnings: resolved.warnings }
+}
+
+async function claimIds({ data, uid }: NodeConfig): Promise<Ids> {
+  const first = await claimUidRange(data, uid.base, uid.size)
+  return { proxy: first, egress: first + 1, tasks: first + DATA_PLANE_UIDS }
+}
+
+/** Instances run as other users: they must be able to pass through, and no more. */
+async function makeFolders({ data, run }: NodeConfig): Promise<void> {
+  for (const folder of [data, run, path.join(run, 'i')]) {
+    await mkdir(folder, { recursive: true, mode: 0o711 })
+    await chmod(folder, 0o711)
+  }
+}
+
+function listeners({ listen, run }: NodeConfig, ids: Ids | undefined): readonly Listener[] {
+  const ownGid = process.getgid?.() ?? 0
+  const dataPlaneGid = ids?.egress ?? ownGid
+  const socket = (name: string, mode: number, gid: number): Listener => ({
+    kind: name === 'egress' ? 'seqpacket' : 'unix',
+    name,
+    path: path.join(run, `${name}.sock`),
+    mode,
+    gid,
+  })
+  return [
+    { kind: 'tcp', name: 'http', ...listen.http },
+    ...(listen.https === null ? [] : [{ kind: 'tcp', name: 'https', ...listen.https } as const]),
+    ...(listen.api === null ? [] : [{ kind: 'tcp', name: 'api-tcp', ...listen.api } as const]),
+    socket('api', 0o600, ownGid),
+    socket('link', 0o660, dataPlaneGid),
+    socket('tunnel', 0o660, dataPlaneGid),
+    // Instances hold it open without seeing its path: being handed it is the permission.
+    socket('egress', 0o666, ownGid),
+  ]
+}
+
+async function processes(
+  config: NodeConfig,
+  settings: readonly Setting[],
+  ids: Ids | undefined,
+): Promise<readonly SupervisedProcess[]> {
+  const { listen, run } = config
+  const control: ControlConfig = {
+    dataFolder: config.data,
+    runFolder: run,
+    packageRoot: PACKAGE_ROOT,
+    uidBase: ids?.tasks ?? null,
+    tasksMax: Math.min(config.limits.tasks, config.uid.size - DATA_PLANE_UIDS),
+    proxyGid: ids?.proxy ?? null,
+    domain: config.domain,
+    apiHosts: [],
+    hasApiTcp: listen.api !== null,
+    entries: settings.map(viewSetting),
+  }
+  const tls = listen.https === null ? {} : { tls: await certificate(config) }
+  const proxy: ProxyConfig = {
+    run,
+    ...tls,
+    // The group of the link and the tunnel comes second: streams into instances are for the proxy alone.
+    ...(ids === undefined ? {} : { uid: ids.proxy, gid: ids.proxy, groups: [ids.egress] }),
+  }
+  const egress: EgressConfig = {
+    run,
+    ...(ids === undefined ? {} : { uid: ids.egress, gid: ids.egress }),
+  }
+  return [
+    {
+      name: 'control',
+      args: program('control', control),
+      sockets: ['api', 'link', ...(listen.api === null ? [] : ['api-tcp'])],
+    },
+    {
+      name: 'egress',
+      args: program('egress', egress),
+      sockets: ['egress'],
+    },
+    {
+      name: 'proxy',
+      args: program('proxy', proxy),
+      sockets: ['http', ...(listen.https === null ? [] : ['https']), 'tunnel'],
+    },
+  ]
+}
+
+/** The same Node.js, the same kind of source as this file: TypeScript in a checkout, JavaScript in a package. */
+function program(name: string, config: object): readonly string[] {
+  const script = path.join(import.meta.dirname, `${name}${path.extname(import.meta.filename)}`)
+  return [process.execPath, '--disable-warning=ExperimentalWarning', script, JSON.stringify(config)]
+}
+
+async function certificate({ tls, data }: NodeConfig): Promise<{ key: string; cert: string }> {
+  if (tls.certificate !== undefined && tls.key !== undefined) {
+    return { key: tls.key, cert: tls.certificate }
+  }
+  return await ensureSelfSigned(path.join(data, 'tls'))
+}
+
+function viewSetting({ name, value, source }: Setting): ConfigView['entries'][number] {
+  const kind = sourceKind(source)
+  return {
+    key: name,
+    value: JSON.stringify(value),
+    source: kind,
+    origin: kind === 'default' ? null : source,
+  }
+}
+
+function sourceKind(source: string): ConfigView['entries'][number]['source'] {
+  if (source === 'default') return 'default'
+  if (source.startsWith('--')) return 'flag'
+  return source.startsWith('QUIVER_') ? 'environment' : 'file'
+}

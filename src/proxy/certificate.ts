@@ -1,0 +1,64 @@
+/** The self-signed certificate of a node that was given none: made once with openssl(1), kept in the data folder. */
+
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import path from 'node:path'
+import { promisify } from 'node:util'
+
+import { errnoOf, QuiverError } from '../core/error.ts'
+
+const run = promisify(execFile)
+const DAYS = 3650
+const OPENSSL_TIMEOUT_MS = 30_000
+
+/** PEM files. */
+export interface CertificateFiles {
+  readonly key: string
+  readonly cert: string
+}
+
+/**
+ * For `localhost` and every name below it, with a P-256 key that only this user can read.
+ *
+ * @param folder  made when it is missing; an existing pair is used as it is
+ * @throws QuiverError `failed_precondition/OPENSSL_MISSING`, `unavailable/CERTIFICATE_FAILED`
+ */
+export async function ensureSelfSigned(folder: string): Promise<CertificateFiles> {
+  const files = { key: path.join(folder, 'key.pem'), cert: path.join(folder, 'cert.pem') }
+  if (existsSync(files.key) && existsSync(files.cert)) return files
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const work = await mkdtemp(path.join(folder, 'new-'))
+  try {
+    const made = { key: path.join(work, 'key.pem'), cert: path.join(work, 'cert.pem') }
+    await makePair(made)
+    // The certificate goes last: a pair is complete when it is there.
+    await rename(made.key, files.key)
+    await rename(made.cert, files.cert)
+    return files
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+async function makePair({ key, cert }: CertificateFiles): Promise<void> {
+  const names = 'subjectAltName=DNS:localhost,DNS:*.localhost,IP:127.0.0.1,IP:::1'
+  const args = [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'],
+    ...['-keyout', key, '-out', cert, '-days', String(DAYS), '-subj', '/CN=localhost'],
+    ...['-addext', names],
+  ]
+  try {
+    await run('openssl', args, { timeout: OPENSSL_TIMEOUT_MS })
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') {
+      throw new QuiverError('failed_precondition', 'OPENSSL_MISSING', 'openssl is not installed', {
+        cause,
+        hint: 'Run "quiver doctor --fix", or set listen.https to "off" or tls.certificate and tls.key to your own.',
+      })
+    }
+    throw new QuiverError('unavailable', 'CERTIFICATE_FAILED', 'openssl made no certificate', {
+      cause,
+    })
+  }
+}
