@@ -53,14 +53,11 @@ export async function* watchChanges(
     cursor = revision
   }
   while (!signal.aborted) {
-    // Each page begins where the one before ended.
-    // oxlint-disable-next-line no-await-in-loop
     const page = await source.changes(prefix, cursor)
     for (const change of page.changes) {
       if (signal.aborted) return
       yield change
     }
-    // oxlint-disable-next-line no-await-in-loop
     cursor = await source.commits.next(prefix, page.through, signal)
   }
 }

@@ -23,3 +23,14 @@ export function remove(key: string, expected?: number): Operation {
 export function textOf(entry: Entry | undefined): string {
   return entry ? Buffer.from(entry.value).toString() : ''
 }
+
+/** mulberry32: the same seed, the same numbers. */
+export function randomFrom(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { QuiverError } from '../../core/error.ts'
 
 import { acknowledgedPath, readAcknowledged } from './acknowledged.ts'
-import { stateCorrupt, stateLocked } from './errors.ts'
+import { stateCorrupt, stateLocked, stateUnavailable } from './errors.ts'
 import type { Verdict } from './verifier.ts'
 
 /**
@@ -26,6 +26,8 @@ export async function checkDatabase(path: string): Promise<void> {
       return
     case 'locked':
       throw stateLocked(path)
+    case 'unusable':
+      throw stateUnavailable(path, verdict.message)
     case 'tooNew':
       throw new QuiverError(
         'failed_precondition',

@@ -7,7 +7,6 @@ const SQLITE_BUSY = 5
 const SQLITE_IOERR = 10
 const SQLITE_CORRUPT = 11
 const SQLITE_FULL = 13
-const SQLITE_CANTOPEN = 14
 const SQLITE_NOTADB = 26
 
 /** Extended codes of reads that found less, or other, than what was written. */
@@ -74,11 +73,7 @@ export function sqliteError(thrown: unknown, path: string, where = 'the state'):
   if (thrown instanceof QuiverError) return thrown
   const message = thrown instanceof Error ? thrown.message : String(thrown)
   const extended = resultCodeOf(thrown)
-  if (extended === undefined) {
-    // An integer that does not fit a double was never written by us.
-    if (isOutOfRange(thrown)) return stateCorrupt(path, where, message)
-    return QuiverError.from(thrown)
-  }
+  if (extended === undefined) return systemError(thrown, path, where, message)
   if (READ_FAILURES.has(extended)) return stateCorrupt(path, where, message)
   switch (extended & 0xff) {
     case SQLITE_CORRUPT:
@@ -101,11 +96,6 @@ export function isWriteUncertain(thrown: unknown): boolean {
   )
 }
 
-/** True when the file itself could not be opened: a folder, no permission. */
-export function isCannotOpen(thrown: unknown): boolean {
-  return ((resultCodeOf(thrown) ?? 0) & 0xff) === SQLITE_CANTOPEN
-}
-
 function diskFull(path: string): QuiverError {
   return new QuiverError(
     'resource_exhausted',
@@ -123,6 +113,12 @@ function resultCodeOf(thrown: unknown): number | undefined {
   return typeof thrown.errcode === 'number' ? thrown.errcode : undefined
 }
 
-function isOutOfRange(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && thrown.code === 'ERR_OUT_OF_RANGE'
+/** What was thrown by Node.js rather than SQLite. */
+function systemError(thrown: unknown, path: string, where: string, message: string): QuiverError {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined
+  // An integer that does not fit a double was never written by us.
+  if (code === 'ERR_OUT_OF_RANGE') return stateCorrupt(path, where, message)
+  if (code === 'ENOSPC') return diskFull(path)
+  const isSystemCall = thrown instanceof Error && 'syscall' in thrown
+  return isSystemCall ? stateUnavailable(path, message) : QuiverError.from(thrown)
 }

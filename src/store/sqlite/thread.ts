@@ -48,11 +48,18 @@ export class DatabaseThread implements AsyncDisposable {
 
   constructor(path: string) {
     this.#path = path
-    this.#worker = new Worker(workerUrl(), { name: 'store', resourceLimits: RESOURCE_LIMITS })
+    this.#worker = new Worker(workerUrl(), {
+      name: 'store',
+      resourceLimits: RESOURCE_LIMITS,
+      // Not this process's own flags, some of which are about its main program.
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+    })
     this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()))
     this.#worker.on('message', (message: FromWorker) => this.#receive(message))
     this.#worker.on('error', (error: Error) => this.#end(error.message))
     this.#worker.on('exit', () => this.#end('its thread ended'))
+    // Only work under way keeps the process: nobody else can write, so an idle store has nothing to wait for.
+    this.#worker.unref()
     // Whoever opens awaits it; a thread that is closed unopened has nobody to tell.
     this.#opened.promise.catch(() => {})
   }
@@ -82,6 +89,7 @@ export class DatabaseThread implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended ??= storeClosed()
     this.#isClosing = true
+    this.#worker.ref()
     this.#flush()
     await this.#exited
   }
@@ -110,6 +118,7 @@ export class DatabaseThread implements AsyncDisposable {
 
   #receive(message: FromWorker): void {
     if (message.type === 'opened') {
+      this.#worker.unref()
       const { outcome } = message
       if (outcome.isOk) this.#opened.resolve(outcome.value.revision)
       else this.#opened.reject(errorOf(outcome.error))
@@ -117,6 +126,7 @@ export class DatabaseThread implements AsyncDisposable {
     }
     const group = this.#underWay
     this.#underWay = []
+    this.#worker.unref()
     for (const [index, outcome] of message.outcomes.entries()) this.#settle(group[index], outcome)
     this.#flush()
   }
@@ -141,6 +151,7 @@ export class DatabaseThread implements AsyncDisposable {
   }
 
   #post(message: ToWorker, transferred: readonly ArrayBuffer[] = []): void {
+    this.#worker.ref()
     this.#worker.postMessage(message, transferred)
   }
 }

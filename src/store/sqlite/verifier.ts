@@ -25,6 +25,7 @@ import {
 
 export type Verdict =
   | { readonly kind: 'sound' | 'locked' }
+  | { readonly kind: 'unusable'; readonly message: string }
   | { readonly kind: 'tooNew'; readonly version: number }
   | { readonly kind: 'corrupt'; readonly findings: readonly string[] }
 
@@ -42,6 +43,8 @@ function verify(path: string): Verdict {
   } catch (thrown) {
     const error = sqliteError(thrown, path, 'the file')
     if (error.reason === 'STATE_LOCKED') return { kind: 'locked' }
+    const isDamage = error.reason === 'STATE_CORRUPT'
+    if (!isDamage) return { kind: 'unusable', message: error.message }
     return { kind: 'corrupt', findings: [error.message] }
   }
 }
