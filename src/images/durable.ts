@@ -122,6 +122,8 @@ export class DurableFolder {
         else commit.resolve()
       }
     } catch (thrown) {
+      // A name may be there without being durable: whoever finds it must sync its folder.
+      for (const commit of group) this.#synced.delete(path.dirname(commit.to))
       for (const commit of group) commit.reject(thrown)
     }
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { link, lstat, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Readable } from 'node:stream'
@@ -11,6 +12,7 @@ import {
   imageConfig,
   openTestImages,
   putTexts,
+  temporaryFolder,
 } from '../../tests/fixtures/images.ts'
 import { digestOf, hexOf, type Digest } from '../core/digest.ts'
 
@@ -22,6 +24,11 @@ const fileOf = (dataFolder: string, digest: Digest) =>
   path.join(dataFolder, 'files', hexOf(digest).slice(0, 2), hexOf(digest))
 
 const noLink: typeof link = () => Promise.reject(Object.assign(new Error('no'), { code: 'EPERM' }))
+
+function canMount(): boolean {
+  if (process.getuid?.() !== 0) return false
+  return spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0
+}
 
 async function putTool(images: ImageStore, texts: Record<string, string> = {}) {
   const tree = await putTexts(images, { 'usr/bin/tool*': '#!tool', ...texts })
@@ -73,6 +80,27 @@ suite('files', () => {
   test('reading what is not stored says so', async () => {
     await using opened = await openTestImages()
     await assert.rejects(opened.images.readFile(HELLO), { reason: 'FILE_NOT_FOUND' })
+  })
+})
+
+suite('a full disk', { skip: canMount() ? false : 'needs root, to mount a small tmpfs' }, () => {
+  test('is named, by bytes and streams, and leaves what was stored', async () => {
+    await using folder = await temporaryFolder()
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m,mode=711', 'none', folder.path])
+    try {
+      await using opened = await openTestImages({ dataFolder: folder.path })
+      const { images } = opened
+      await images.putFile(Buffer.from('hello'))
+      const large = Buffer.alloc(16 * 1024 ** 2)
+      const full = { code: 'resource_exhausted', reason: 'DISK_FULL' }
+      await assert.rejects(images.putFile(large), full)
+      await assert.rejects(images.putFile(Readable.from([large])), full)
+      assert.deepEqual(await readdir(path.join(folder.path, 'incoming')), [])
+      await images.putFile(Buffer.alloc(1024 ** 2))
+      assert.equal((await buffer(await images.readFile(HELLO))).toString(), 'hello')
+    } finally {
+      execFileSync('umount', ['--lazy', folder.path])
+    }
   })
 })
 

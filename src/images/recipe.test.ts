@@ -78,7 +78,9 @@ const PYTHON_IMPORTS = `
 import ctypes, decimal, hashlib, http.server, json, lzma, sqlite3, ssl, sys, threading, uuid, zoneinfo
 thread = threading.Thread(target=lambda: print(sqlite3.connect(":memory:").execute("select 6*7").fetchone()))
 thread.start(); thread.join()
-print("compiled" if http.server.__cached__ and not sys.flags.optimize else "no", ssl.OPENSSL_VERSION)`
+print("compiled" if http.server.__cached__ and not sys.flags.optimize else "no", ssl.OPENSSL_VERSION)
+trusted = ssl.create_default_context().cert_store_stats()["x509_ca"]
+assert trusted > 0 or not __import__("os").path.exists("/etc/ssl/certs/ca-certificates.crt")`
 
 const SAMPLES: readonly Sample[] = [
   {
