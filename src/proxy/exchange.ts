@@ -26,6 +26,7 @@ import { buildRequestHead, selectResponseHeaders, type Origin } from './headers.
 import { join } from './join.ts'
 import type { Reports } from './reports.ts'
 import { chooseRevision, cookieValue, formatCookie, readCookie } from './split.ts'
+import { bodyKind, Upload, type BodyKind, type UploadHandler } from './upload.ts'
 import type { UpstreamConnection, UpstreamHandler } from './upstream/connection.ts'
 import type { ResponseHead } from './upstream/response-parser.ts'
 
@@ -62,12 +63,12 @@ const ATTEMPTS_MAX = 3
 const JOINED_BYTES_MAX = 16 * 1024
 const REPEATABLE = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE'])
 
-export class Exchange implements Waiter, UpstreamHandler, Expiring {
+export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expiring {
   readonly #context: ExchangeContext
   readonly #asked: ExchangeRequest
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
-  readonly #body: 'none' | 'length' | 'chunked'
+  readonly #body: BodyKind
   #revision: Revision | null = null
   /** Not null while a place of it is held. */
   #instance: Instance | null = null
@@ -76,13 +77,13 @@ export class Exchange implements Waiter, UpstreamHandler, Expiring {
   #waitMs = 0
   #attempts = 0
   #activeMs = 0
-  #bytesIn = 0
   #isOver = false
-  #isBodyStarted = false
-  #isUploaded = false
+  #upload: Upload | null = null
   #isSilenceAllowed = false
   /** The head of the answer went to the client. */
   #hasHead = false
+  /** It leaves together with the first bytes of the body, if those came with it. */
+  #isHeadHeld = false
 
   constructor(
     context: ExchangeContext,
@@ -94,10 +95,7 @@ export class Exchange implements Waiter, UpstreamHandler, Expiring {
     this.#asked = asked
     this.#request = request
     this.#response = response
-    const { headers } = request
-    this.#body = 'none'
-    if (headers['transfer-encoding'] !== undefined) this.#body = 'chunked'
-    else if (Number(headers['content-length'] ?? 0) > 0) this.#body = 'length'
+    this.#body = bodyKind(request)
     response.once('close', this.#onClientClose)
   }
 
@@ -150,8 +148,11 @@ export class Exchange implements Waiter, UpstreamHandler, Expiring {
   onTick(nowMs: number): void {
     const { requestTimeoutMs } = this.#revision?.route ?? { requestTimeoutMs: Infinity }
     if (this.#isSilenceAllowed || nowMs - this.#activeMs < requestTimeoutMs) return
-    const isClientSlow = this.#isBodyStarted && !this.#isUploaded && !this.#request.isPaused()
-    this.#fail(isClientSlow ? failures.uploadStalled() : failures.requestTimeout(requestTimeoutMs))
+    this.#fail(
+      this.#upload?.isStalled === true
+        ? failures.uploadStalled()
+        : failures.requestTimeout(requestTimeoutMs),
+    )
   }
 
   onInformation(head: ResponseHead): void {
@@ -175,14 +176,19 @@ export class Exchange implements Waiter, UpstreamHandler, Expiring {
     this.#count(head.status)
     this.#hasHead = true
     response.writeHead(head.status, head.reason, headers)
-    // A body that is on its way takes the head with it.
-    if (head.contentLength === null || head.contentLength > JOINED_BYTES_MAX)
-      response.flushHeaders()
+    this.#isHeadHeld = true
+  }
+
+  onPause(): void {
+    if (!this.#isHeadHeld) return
+    this.#isHeadHeld = false
+    this.#response.flushHeaders()
   }
 
   onData(chunk: Buffer, isLast: boolean): void {
     this.#activeMs = performance.now()
     this.#asked.task.counters.bytesOut += chunk.length
+    this.#isHeadHeld = false
     const response = this.#response
     if (isLast && chunk.length <= JOINED_BYTES_MAX) {
       response.end(chunk.toString('latin1'), 'latin1')
@@ -234,7 +240,7 @@ export class Exchange implements Waiter, UpstreamHandler, Expiring {
 
   onDrain(): void {
     this.#activeMs = performance.now()
-    this.#request.resume()
+    this.#upload?.drain()
   }
 
   onFailure(error: Error, hasBytes: boolean): void {
@@ -304,30 +310,18 @@ export class Exchange implements Waiter, UpstreamHandler, Expiring {
       upgrade: upgrade?.protocol ?? null,
     })
     connection.send(this, head, this.#body, this.#request.method === 'HEAD', upgrade !== null)
-    if (this.#body === 'none' || this.#isBodyStarted) return
-    this.#isBodyStarted = true
+    if (this.#body === 'none') return
     if (this.#asked.expectsContinue) this.#response.writeContinue()
-    this.#request.on('data', this.#onUpload)
-    this.#request.once('end', this.#onUploaded)
-  }
-
-  readonly #onUpload = (chunk: Buffer): void => {
-    const connection = this.#connection
-    // Answered already: what is left of the body is read and forgotten.
-    if (connection === null) return
-    this.#activeMs = performance.now()
-    this.#bytesIn += chunk.length
     const bodyBytes = this.#revision?.route.bodyBytes ?? null
-    if (bodyBytes !== null && this.#bytesIn > bodyBytes) {
-      this.#fail(failures.bodyTooLarge(bodyBytes))
-      return
-    }
-    if (!connection.write(chunk)) this.#request.pause()
+    this.#upload = new Upload(this.#request, connection, bodyBytes, this)
   }
 
-  readonly #onUploaded = (): void => {
-    this.#isUploaded = true
-    this.#connection?.end(this.#request.rawTrailers)
+  onProgress(): void {
+    this.#activeMs = performance.now()
+  }
+
+  onTooLarge(): void {
+    this.#fail(failures.bodyTooLarge(this.#revision?.route.bodyBytes ?? 0))
   }
 
   readonly #onClientDrain = (): void => {
@@ -369,7 +363,6 @@ export class Exchange implements Waiter, UpstreamHandler, Expiring {
     if (this.#isOver) return
     this.#connection?.destroy()
     this.#connection = null
-    this.#request.off('data', this.#onUpload)
     if (this.#hasHead) {
       this.#response.destroy()
     } else {
@@ -383,7 +376,10 @@ export class Exchange implements Waiter, UpstreamHandler, Expiring {
   #finish(): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#asked.task.counters.bytesIn += this.#bytesIn
+    if (this.#upload !== null) {
+      this.#asked.task.counters.bytesIn += this.#upload.bytes
+      this.#upload.stop()
+    }
     this.#context.deadlines.delete(this)
     this.#context.reports.count(this.#asked.task)
     if (this.#instance !== null) this.#release()

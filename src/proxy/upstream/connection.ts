@@ -11,6 +11,8 @@ import { ResponseParser, type ResponseHandler, type ResponseHead } from './respo
 
 /** What the sender of a request hears, until `onEnd`, `onUpgrade` or `onFailure`: exactly one of them, once. */
 export interface UpstreamHandler extends ResponseHandler {
+  /** All that has come so far was reported; more follows later. */
+  onPause(): void
   /** The instance took what was written: more may be. */
   onDrain(): void
   /** `hasBytes`: part of the response had come. */
@@ -175,7 +177,8 @@ export class UpstreamConnection implements ResponseHandler {
       else this.#complete(false)
       return
     }
-    if (this.#trailers !== null) this.#complete(true)
+    if (this.#trailers === null) this.#handler?.onPause()
+    else this.#complete(true)
   }
 
   readonly #onDrain = (): void => {
