@@ -187,6 +187,12 @@ export class Files {
     })
   }
 
+  /** Whether the stored bytes are those of the digest. */
+  async isWhole(digest: Digest): Promise<boolean> {
+    const found = this.#find(digest)
+    return found !== undefined && (await digestOfFile(found.path, found.bytes)) === digest
+  }
+
   /** Reads one file and compares. A corrupt one is set aside, so that it counts as missing and can be put again. */
   async isIntact(file: StoredFile): Promise<boolean> {
     try {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { link, lstat, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
+import { chmod, link, lstat, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
@@ -24,6 +24,14 @@ const fileOf = (dataFolder: string, digest: Digest) =>
   path.join(dataFolder, 'files', hexOf(digest).slice(0, 2), hexOf(digest))
 
 const noLink: typeof link = () => Promise.reject(Object.assign(new Error('no'), { code: 'EPERM' }))
+
+/** Changes the bytes behind our back; the mode stays. */
+async function damage(file: string, text: string): Promise<void> {
+  const { mode } = await stat(file)
+  await chmod(file, 0o600)
+  await writeFile(file, text)
+  await chmod(file, mode & 0o777)
+}
 
 function canMount(): boolean {
   if (process.getuid?.() !== 0) return false
@@ -123,6 +131,18 @@ suite('configurations', () => {
     })
   })
 
+  test('a configuration that is wrong about a size is told apart from a damaged file', async () => {
+    await using opened = await openTestImages()
+    const { images, dataFolder } = opened
+    await images.putFile(Buffer.from('hello'))
+    const [entry] = await putTexts(images, { 'bin/tool*': 'hello' })
+    assert.ok(entry?.kind === 'file')
+    const put = (bytes: number) => images.putBinary(binaryConfig([{ ...entry, bytes }]))
+    await assert.rejects(put(4), { reason: 'TREE_INVALID', message: /said to have 4 bytes/ })
+    await damage(fileOf(dataFolder, HELLO), 'hell')
+    await assert.rejects(put(5), { reason: 'FILE_CORRUPT' })
+  })
+
   test('an image needs its binary', async () => {
     await using opened = await openTestImages()
     await assert.rejects(opened.images.putImage(imageConfig(HELLO, [])), {
@@ -147,7 +167,7 @@ suite('configurations', () => {
     const tree = await putTexts(images, { 'a.js': 'a' })
     const { digest } = await images.putImage(imageConfig(binary.digest, tree))
     const file = path.join(dataFolder, 'configs', hexOf(digest))
-    await writeFile(file, (await readFile(file, 'utf8')).replace('hello', 'hullo'))
+    await damage(file, (await readFile(file, 'utf8')).replace('hello', 'hullo'))
     await assert.rejects(images.getImage(digest), { code: 'data_loss', reason: 'FILE_CORRUPT' })
     await images.putImage(imageConfig(binary.digest, tree))
     assert.equal((await images.getImage(digest)).config.name, 'hello')
@@ -240,7 +260,7 @@ suite('materialise()', () => {
     await using opened = await openTestImages()
     const { images, dataFolder } = opened
     const { digest } = await putTool(images, { data: 'hello' })
-    await truncate(fileOf(dataFolder, HELLO), 2)
+    await damage(fileOf(dataFolder, HELLO), 'he')
     await assert.rejects(images.materialise(digest), {
       code: 'data_loss',
       reason: 'FILE_CORRUPT',
@@ -286,7 +306,7 @@ suite('verify()', () => {
     const binary = await putTool(images, { data: 'hello' })
     const { path: folder } = await images.materialise(binary.digest)
     assert.deepEqual(await images.verify(), [])
-    await writeFile(fileOf(dataFolder, HELLO), 'hellO')
+    await damage(fileOf(dataFolder, HELLO), 'hellO')
 
     await assert.rejects(buffer(await images.readFile(HELLO)), { reason: 'FILE_CORRUPT' })
     assert.deepEqual(await images.verify(), [{ digest: HELLO, users: [binary.digest] }])

@@ -109,7 +109,7 @@ class NodeImageStore implements ImageStore {
   async putBinary(config: BinaryConfig): Promise<StoredBinary> {
     const checked = parseBinaryConfig(config)
     return this.#lock.shared(async () => {
-      this.#checkFiles(checked.tree, `binary ${checked.name}`)
+      await this.#checkFiles(checked.tree, `binary ${checked.name}`)
       return this.#configs.put(checked)
     })
   }
@@ -118,7 +118,7 @@ class NodeImageStore implements ImageStore {
     const checked = parseImageConfig(config)
     return this.#lock.shared(async () => {
       await this.getBinary(checked.binary)
-      this.#checkFiles(checked.tree, `image ${checked.name}`)
+      await this.#checkFiles(checked.tree, `image ${checked.name}`)
       return this.#configs.put(checked)
     })
   }
@@ -221,23 +221,29 @@ class NodeImageStore implements ImageStore {
     throw new QuiverError('not_found', 'IMAGE_NOT_FOUND', `nothing is stored as ${digest}`)
   }
 
-  #checkFiles(tree: readonly TreeEntry[], what: string): void {
+  async #checkFiles(tree: readonly TreeEntry[], what: string): Promise<void> {
     for (const entry of tree) {
       if (entry.kind !== 'file') continue
       this.#touch(entry.digest)
       const bytes = this.#files.size(entry.digest)
       if (bytes === entry.bytes) continue
-      if (bytes !== undefined) {
-        throw corrupt(
-          entry.digest,
-          `it has ${bytes} bytes; "${entry.path}" of ${what} has ${entry.bytes}`,
-        )
-      }
+      if (bytes !== undefined) throw await this.#wrongSize(entry, bytes, what)
       const message = `${what}: the file "${entry.path}" (${entry.digest}) is not stored`
       throw new QuiverError('failed_precondition', 'FILES_MISSING', message, {
         hint: 'Store every file before the configuration that lists it.',
       })
     }
+  }
+
+  /** Either the stored file is damaged, or the tree is wrong about it. */
+  async #wrongSize(
+    { digest, path: place, bytes: claimed }: TreeEntry & { readonly kind: 'file' },
+    bytes: number,
+    what: string,
+  ): Promise<QuiverError> {
+    if (!(await this.#files.isWhole(digest))) return corrupt(digest, 'its bytes have changed')
+    const message = `${what}: "${place}" is said to have ${claimed} bytes; ${digest} has ${bytes}`
+    return new QuiverError('invalid_argument', 'TREE_INVALID', message)
   }
 
   async #removeFilesBut(wanted: ReadonlySet<Digest>): Promise<{ files: number; bytes: number }> {
