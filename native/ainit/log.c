@@ -77,12 +77,28 @@ static void lose(size_t length) {
 
 static int tell_loss(void) {
   char text[160];
-  if (lost_bytes == 0) return 0;
   int length = snprintf(text, sizeof text, "%" PRIu64 " bytes of output could not be written: %s\n", lost_bytes,
                         strerror(lost_errno));
-  if (append(LOG_REMARK, text, (size_t)length) < 0) return -1;
-  lost_bytes = 0;
-  return 0;
+  return append(LOG_REMARK, text, (size_t)length);
+}
+
+/* After a loss the remark goes first, and goes again when what follows does not fit: one loss, one remark. */
+static int append_after_loss(uint8_t stream, const void *bytes, size_t length) {
+  uint64_t before = file_bytes;
+  if (tell_loss() < 0) return -1;
+  uint64_t told = file_bytes;
+  if (append(stream, bytes, length) == 0) {
+    lost_bytes = 0;
+    return 0;
+  }
+  int saved = errno;
+  int is_same_file = told > before && file_bytes == told;
+  if (is_same_file && ftruncate(file, (off_t)before) == 0)
+    file_bytes = before;
+  else
+    lost_bytes = 0;
+  errno = saved;
+  return -1;
 }
 
 void log_write(uint8_t stream, const void *bytes, size_t length) {
@@ -92,7 +108,9 @@ void log_write(uint8_t stream, const void *bytes, size_t length) {
   for (size_t at = 0; at < length;) {
     size_t part = length - at < record_max ? length - at : record_max;
     if (part == 0) return;
-    if (tell_loss() < 0 || append(stream, (const char *)bytes + at, part) < 0) lose(part);
+    const char *from = (const char *)bytes + at;
+    int result = lost_bytes == 0 ? append(stream, from, part) : append_after_loss(stream, from, part);
+    if (result < 0) lose(part);
     at += part;
   }
 }

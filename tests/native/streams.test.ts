@@ -1,0 +1,211 @@
+/** Ports, streams and relays: how the data plane reaches a task, and how the task reaches out. */
+
+import assert from 'node:assert/strict'
+import { chmodSync, chownSync } from 'node:fs'
+import { get, type IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
+import path from 'node:path'
+import { text } from 'node:stream/consumers'
+import { after, suite, test } from 'node:test'
+
+import * as fds from '../../src/fds/fds.ts'
+
+import { Instance, isRoot, UID, Workshop } from './harness.ts'
+
+const workshop = new Workshop()
+after(() => workshop[Symbol.dispose]())
+
+const serve = (address: string, port: number) => ['/tmp/probe', 'serve', address, String(port)]
+
+/** The data plane's side of `.p`. */
+class Streams implements Disposable {
+  readonly fd: number
+  readonly #watch: Disposable
+  #wake = Promise.withResolvers<void>()
+
+  constructor(instance: Instance) {
+    this.fd = fds.connectSeqpacket(`${instance.socketPrefix}.p`)
+    this.#watch = fds.watchReadable(this.fd, () => {
+      this.#wake.resolve()
+      this.#wake = Promise.withResolvers()
+    })
+  }
+
+  send(id: number, port: number): void {
+    const request = Buffer.alloc(8)
+    request.writeUInt32LE(id, 0)
+    request.writeUInt16LE(port, 4)
+    assert.ok(fds.send(this.fd, request), 'the socket is full')
+  }
+
+  async receive(): Promise<
+    { readonly id: number; readonly status: number; readonly fd: number | undefined } | 'end'
+  > {
+    for (;;) {
+      const message = fds.receive(this.fd, 64)
+      if (message === 'end') return 'end'
+      if (message !== undefined) {
+        assert.equal(message.bytes.length, 8)
+        return {
+          id: message.bytes.readUInt32LE(0),
+          status: message.bytes.readUInt16LE(4),
+          fd: message.fds[0],
+        }
+      }
+      await this.#wake.promise
+    }
+  }
+
+  async open(port: number): Promise<Socket> {
+    this.send(1, port)
+    const answer = await this.receive()
+    assert.ok(
+      answer !== 'end' && answer.status === 0 && answer.fd !== undefined,
+      JSON.stringify(answer),
+    )
+    return new Socket({ fd: answer.fd })
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]()
+    fds.close(this.fd)
+  }
+}
+
+async function readable(fd: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const watch = fds.watchReadable(fd, resolve)
+  await promise
+  watch[Symbol.dispose]()
+}
+
+async function fetchOver(socket: Socket): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  get({ createConnection: () => socket, path: '/' }, resolve).once('error', reject)
+  const response = await promise
+  return text(response)
+}
+
+suite('ainit: ports and streams', () => {
+  test('declared and other ports are told once each, and watching ends', async () => {
+    await using instance = await Instance.start(workshop, {
+      args: [
+        '/bin/sh',
+        '-c',
+        '/tmp/probe serve 127.0.0.1 9999 & sleep 0.1; exec /tmp/probe serve 0.0.0.0 8080',
+      ],
+      records: [['port', '8080']],
+    })
+    const watch = await instance.watch()
+    assert.match(await watch.event('listen'), /port=9999 declared=0$/)
+    assert.match(await watch.event('listen'), /port=8080 declared=1$/)
+    const late = await instance.watch()
+    assert.match(await late.event('listen'), /port=9999/)
+  })
+
+  for (const address of ['127.0.0.1', '0.0.0.0', '::1', '::', '::ffff:127.0.0.1']) {
+    test(`HTTP goes over a socket that was handed over: a server on ${address}`, async () => {
+      await using instance = await Instance.start(workshop, {
+        args: serve(address, 80),
+        records: [['port', '80']],
+      })
+      const watch = await instance.watch()
+      await watch.event('listen')
+      using streams = new Streams(instance)
+      const socket = await streams.open(80)
+      assert.equal(await fetchOver(socket), 'hello')
+      socket.destroy()
+    })
+  }
+
+  test('a port where nothing listens is refused; many requests may be under way', async () => {
+    await using instance = await Instance.start(workshop, {
+      args: serve('127.0.0.1', 8080),
+      records: [['port', '8080']],
+    })
+    const watch = await instance.watch()
+    await watch.event('listen')
+    using streams = new Streams(instance)
+    const count = 200
+    for (let id = 0; id < count; id++) streams.send(id, id % 2 === 0 ? 8080 : 8081)
+    const seen = new Set<number>()
+    for (let index = 0; index < count; index++) {
+      const answer = await streams.receive()
+      assert.ok(answer !== 'end')
+      seen.add(answer.id)
+      assert.equal(answer.status, answer.id % 2 === 0 ? 0 : 111)
+      if (answer.fd !== undefined) fds.close(answer.fd)
+    }
+    assert.equal(seen.size, count)
+  })
+
+  test('a client that reads no answers stops nobody else', async () => {
+    await using instance = await Instance.start(workshop, {
+      args: serve('127.0.0.1', 8080),
+      records: [['port', '8080']],
+    })
+    const watch = await instance.watch()
+    await watch.event('listen')
+    using lazy = new Streams(instance)
+    const request = Buffer.from([1, 0, 0, 0, 8081 & 255, 8081 >> 8, 0, 0])
+    // Until neither side takes more: its answers are full, so its requests are left alone.
+    for (let sent = 0; sent < 100_000 && fds.send(lazy.fd, request); sent++);
+    using streams = new Streams(instance)
+    const socket = await streams.open(8080)
+    socket.destroy()
+  })
+
+  for (const [title, bytes] of [
+    ['too short', Buffer.alloc(7)],
+    ['too long', Buffer.alloc(9)],
+    ['for port 0', Buffer.alloc(8)],
+    ['with something in its reserve', Buffer.from([0, 0, 0, 0, 80, 0, 1, 0])],
+  ] as const) {
+    test(`a request ${title} ends that connection only`, async () => {
+      await using instance = await Instance.start(workshop)
+      using streams = new Streams(instance)
+      fds.send(streams.fd, bytes)
+      assert.equal(await streams.receive(), 'end')
+      using other = new Streams(instance)
+      other.send(7, 81)
+      assert.deepEqual(await other.receive(), { id: 7, status: 111, fd: undefined })
+    })
+  }
+
+  test('a relay hands the accepted socket to egress with token, name and port', async () => {
+    const egressPath = path.join(workshop.folder, 'egress.sock')
+    const listener = fds.listenSeqpacket(egressPath, 0o600)
+    chmodSync(egressPath, 0o600)
+    if (isRoot) chownSync(egressPath, UID, UID)
+    await using instance = await Instance.start(workshop, {
+      args: ['/tmp/probe', 'connect', '127.0.0.2', '443'],
+      records: [
+        ['egress', egressPath],
+        ['relay', '127.0.0.2:443:api.example.com'],
+        ['token', 'secret-token'],
+      ],
+    })
+    await readable(listener)
+    const connection = fds.acceptSeqpacket(listener)
+    assert.ok(connection !== undefined)
+    await readable(connection)
+    const message = fds.receive(connection, 512)
+    assert.ok(message !== undefined && message !== 'end')
+    assert.equal(message.bytes.toString(), 'secret-token api.example.com 443')
+    const [fd] = message.fds
+    assert.ok(fd !== undefined)
+    new Socket({ fd }).end('from outside\n')
+    assert.equal(await instance.ended, 0)
+    assert.equal(instance.readOutput(), 'from outside\n')
+    fds.close(connection)
+    fds.close(listener)
+  })
+
+  test('a relay that cannot listen is an error that names it', async () => {
+    await using instance = await Instance.start(workshop, {
+      records: [['relay', '10.1.2.3:443:api.example.com']],
+    })
+    assert.equal(await instance.ended, 127)
+    assert.match(String(instance.readOut('exit')), /step=relay errno=99 .*10\.1\.2\.3:443:api/)
+  })
+})
