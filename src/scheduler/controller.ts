@@ -5,6 +5,7 @@
  * begins things; how they went comes back as another fact. There is no loop and no polling.
  */
 
+import { monotonicMs } from '../core/clock.ts'
 import type { ExitReason } from '../core/instance.ts'
 import type { ErrorBody, InstanceActivity } from '../core/link.ts'
 import type { Revision, Task } from '../core/task.ts'
@@ -327,7 +328,7 @@ export class TaskController {
 
   #crashed(managed: ManagedInstance): void {
     if (managed.exit === null) return
-    const livedMs = performance.now() - (managed.readyAtMs ?? 0)
+    const livedMs = monotonicMs() - (managed.readyAtMs ?? 0)
     if (livedMs > STEADY_MS) this.#backOff = NO_BACK_OFF
     const message = `${managed.id} ended: ${describeExit(managed.exit, managed.instance.plan.spec)}`
     const { reason } = managed.exit

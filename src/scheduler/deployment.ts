@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
+import { monotonicMs } from '../core/clock.ts'
 import { canonicalJson, type Digest } from '../core/digest.ts'
 import { errnoOf, QuiverError } from '../core/error.ts'
 import type { Revision, Task, TaskSpec, TrafficShare } from '../core/task.ts'
@@ -221,10 +222,10 @@ async function assertPortFree(address: string, port: number): Promise<void> {
 
 class Stopwatch {
   readonly laps: { readonly name: string; readonly ms: number }[] = []
-  #lastMs = performance.now()
+  #lastMs = monotonicMs()
 
   lap(name: string): void {
-    const nowMs = performance.now()
+    const nowMs = monotonicMs()
     this.laps.push({ name, ms: nowMs - this.#lastMs })
     this.#lastMs = nowMs
   }

@@ -5,6 +5,7 @@
  * `FleetObserver`, whoever began it.
  */
 
+import { monotonicMs } from '../core/clock.ts'
 import type { ExitReason, ExitReport } from '../core/instance.ts'
 import type { Revision, Task } from '../core/task.ts'
 import type { Instance, StdioPlan } from '../drivers/driver.ts'
@@ -88,7 +89,7 @@ export class Fleet {
   /** The part of a start before the first process. */
   async prepare(task: Task, revision: Revision, stdio: StdioPlan): Promise<ManagedInstance> {
     const { starter, dataPlane } = this.#parts
-    const wakeAtMs = performance.now()
+    const wakeAtMs = monotonicMs()
     const token = Symbol('preparing')
     this.#preparing.set(token, revision.number)
     try {
@@ -115,7 +116,7 @@ export class Fleet {
       this.#observer.onStartFailed(managed.revision, managed, thrown)
       throw thrown
     }
-    const ms = (performance.now() - managed.wakeAtMs).toFixed(0)
+    const ms = (monotonicMs() - managed.wakeAtMs).toFixed(0)
     this.#event(managed, {
       type: 'instanceReady',
       message: `${managed.id} was ready after ${ms} ms`,
@@ -126,7 +127,7 @@ export class Fleet {
 
   /** Takes over what an earlier control process had started, or learns how it ended. */
   adopt(instance: Instance): void {
-    const now = performance.now()
+    const now = monotonicMs()
     const managed = new ManagedInstance(instance, { wakeAtMs: now, createdAtMs: Date.now() })
     this.#keep(managed)
     if (!managed.isLive) return
@@ -146,7 +147,7 @@ export class Fleet {
     if (managed.role !== 'serving' || managed.instance.state !== 'paused') return
     await managed.instance.resume()
     managed.lastWake = 'resumed'
-    managed.idleSinceMs = performance.now()
+    managed.idleSinceMs = monotonicMs()
     this.#event(managed, { type: 'instanceResumed', message: `${managed.id} was resumed` })
     this.#idleClock.set(managed)
     this.#observer.onChange()
@@ -193,7 +194,7 @@ export class Fleet {
 
   #serve(managed: ManagedInstance): void {
     managed.role = 'serving'
-    managed.readyAtMs = performance.now()
+    managed.readyAtMs = monotonicMs()
     managed.idleSinceMs = managed.readyAtMs
     this.#limitWallTime(managed)
     this.#idleClock.set(managed)
@@ -246,7 +247,7 @@ export class Fleet {
     if (managed.role !== 'draining' || !managed.isLive) return false
     if (answer === 'drained' && !managed.isWantedBack) return true
     managed.role = 'serving'
-    managed.idleSinceMs = performance.now()
+    managed.idleSinceMs = monotonicMs()
     this.#observer.onChange()
     this.#idleClock.set(managed)
     return false

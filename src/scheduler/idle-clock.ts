@@ -1,5 +1,7 @@
 /** When an instance has been idle for long enough to be paused, or stopped: one timer for each. */
 
+import { monotonicMs } from '../core/clock.ts'
+
 import type { ManagedInstance } from './managed.ts'
 
 export interface IdleActions {
@@ -23,7 +25,7 @@ export class IdleClock {
     if (managed.inFlight > 0 || managed.role !== 'serving' || !managed.isLive) return
     const nextMs = nextActionMs(managed)
     if (nextMs === undefined) return
-    const delayMs = Math.max(0, managed.idleSinceMs + nextMs - performance.now())
+    const delayMs = Math.max(0, managed.idleSinceMs + nextMs - monotonicMs())
     this.#timers.set(
       managed,
       setTimeout(() => this.#fire(managed), delayMs),
@@ -45,7 +47,7 @@ export class IdleClock {
     if (managed.inFlight > 0 || managed.role !== 'serving' || !managed.isLive) return
     if (!this.#actions.mayIdle(managed)) return
     const { stopAfterMs } = managed.instance.plan.spec.scale
-    const idleMs = performance.now() - managed.idleSinceMs
+    const idleMs = monotonicMs() - managed.idleSinceMs
     if (stopAfterMs !== null && idleMs >= stopAfterMs - 1) this.#actions.stop(managed)
     else if (managed.instance.state === 'running') this.#actions.pause(managed)
   }

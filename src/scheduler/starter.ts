@@ -2,6 +2,7 @@
 
 import type { Duplex } from 'node:stream'
 
+import { monotonicNs } from '../core/clock.ts'
 import { QuiverError } from '../core/error.ts'
 import type { Revision, Task } from '../core/task.ts'
 import type { Driver, Instance, InstancePlan, OpenStream, StdioPlan } from '../drivers/driver.ts'
@@ -39,7 +40,7 @@ export class Starter {
       images.materialise(binary.digest),
       images.materialise(image.digest),
     ])
-    const materialisedAtNs = Number(process.hrtime.bigint())
+    const materialisedAtNs = monotonicNs()
     const plan: InstancePlan = planInstance(revision, {
       binary,
       binaryTree: binaryTree.path,
@@ -67,7 +68,7 @@ export class Starter {
       throw thrown
     }
     await instance.settle()
-    return Number(process.hrtime.bigint())
+    return monotonicNs()
   }
 
   /** Asks the health path until it says 200; returns at once for a task without one. */

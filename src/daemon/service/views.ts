@@ -55,7 +55,7 @@ export function viewInstance(managed: ManagedInstance, usage: Usage | null): Ins
 
 /** Bars from the wake on: each phase begins where the one before it ended. */
 function viewPhases({ phases, wakeAtMs, queueMs }: ManagedInstance): readonly PhaseView[] {
-  const wakeNs = wakeAtMs * NS_PER_MS + originNs()
+  const wakeNs = wakeAtMs * NS_PER_MS
   const firstNs = phases[0]?.atNs ?? wakeNs
   // What was adopted began before this process knew of it.
   let beforeNs = Math.min(wakeNs, firstNs)
@@ -78,11 +78,6 @@ function viewPhases({ phases, wakeAtMs, queueMs }: ManagedInstance): readonly Ph
 function isTold(bars: readonly PhaseView[]): (bar: PhaseView) => boolean {
   const hasListened = bars.some(({ name }) => name === 'listen')
   return ({ name, durationMs }) => name !== 'ready' || !hasListened || durationMs > 1
-}
-
-/** What `performance.now()` counts from, on the clock of `process.hrtime()`. */
-function originNs(): number {
-  return Number(process.hrtime.bigint()) - performance.now() * NS_PER_MS
 }
 
 export function viewRevision(
