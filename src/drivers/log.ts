@@ -1,221 +1,194 @@
 /**
- * Reads the log of an instance: the records that ainit writes (docs/internals/ainit.md, "Log file"), joined into lines.
+ * Reads the log of an instance: what ainit writes (docs/internals/ainit.md, "Log file"), as lines.
  *
- * Records carry time and stream; a line may span several of them. What a crash left unfinished at the end is skipped.
+ * Records carry time and stream; a line may span several of them, and two files. What a crash left unfinished at the
+ * end is skipped. To show lines on a terminal, see `neutralise` in core/terminal.ts: they say what the task wants.
  */
 
-import { watch } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 
-import { errnoOf } from '../core/error.ts'
+import { FolderChanges, inodeAt, openLogFile, openLogFiles, type LogFile } from './log/files.ts'
+import { LineAssembler, type LogLine } from './log/lines.ts'
 
-export interface LogLine {
-  /** Milliseconds since the epoch: when its first byte was written. */
-  readonly atMs: number
-  readonly stream: 'stdout' | 'stderr' | 'quiver'
-  /** Without its line feed; invalid UTF-8 is replaced. At most 16 KiB: longer lines are cut into several. */
-  readonly text: string
+export type { LogLine } from './log/lines.ts'
+
+export interface LogSelection {
+  /** Only lines that began then or later, in milliseconds since the epoch. */
+  readonly sinceMs?: number
+  /** Only lines that contain this, or match it. */
+  readonly grep?: string | RegExp
+  /** Of the lines that are there already, only the last so many. */
+  readonly tail?: number
 }
 
-const STREAMS: readonly LogLine['stream'][] = ['stdout', 'stderr', 'quiver']
-const HEADER_BYTES = 13
-const RECORD_BYTES_MAX = 65_536
-const LINE_BYTES_MAX = 16_384
-const READ_BYTES = 256 * 1024
-const NEWLINE = 0x0a
-
 /**
- * Everything that is kept, oldest first. A line without its line feed is the last of its stream.
+ * What is kept, oldest first. A line without its line feed is the last of its stream.
  *
  * @param folder  holds `log` and `log.1`; when it is gone there are no lines
+ * @yields every selected line
  */
-export async function* readLog(folder: string): AsyncGenerator<LogLine> {
+export async function* readLog(
+  folder: string,
+  selection: LogSelection = {},
+): AsyncGenerator<LogLine, void, undefined> {
+  const { older, newest } = await openLogFiles(folder)
+  await using resources = new AsyncDisposableStack()
+  resources.use(older)
+  resources.use(newest)
   const assembler = new LineAssembler()
-  for (const name of ['log.1', 'log']) {
-    await using tail = await openTail(path.join(folder, name))
-    if (tail !== undefined) for await (const chunk of tail.read()) yield* assembler.push(chunk)
+  const selector = new Selector(selection)
+  for (const file of [older, newest]) {
+    if (file !== undefined) yield* readRest(file, assembler, selector)
     assembler.cut()
   }
-  yield* assembler.flush()
+  yield* selector.select(assembler.flush())
+  yield* selector.release()
 }
 
 /**
  * As `readLog`, then goes on with what is written, until `signal` aborts or the folder goes. Rotation is followed; what
  * two rotations in a row removed before it was read is lost.
+ *
+ * @yields every selected line, as soon as it is complete
  */
-export async function* followLog(folder: string, signal: AbortSignal): AsyncGenerator<LogLine> {
+export async function* followLog(
+  folder: string,
+  signal: AbortSignal,
+  selection: LogSelection = {},
+): AsyncGenerator<LogLine, void, undefined> {
   using changes = new FolderChanges(folder, signal)
   const assembler = new LineAssembler()
-  await using old = await openTail(path.join(folder, 'log.1'))
-  if (old !== undefined) for await (const chunk of old.read()) yield* assembler.push(chunk)
-  assembler.cut()
-  let current: Tail | undefined
-  try {
-    for (;;) {
-      current ??= await openTail(path.join(folder, 'log'))
-      if (current !== undefined) {
-        for await (const chunk of current.read()) yield* assembler.push(chunk)
-        // Renamed meanwhile: the rest of it first, then its successor.
-        if (!(await current.isAt(path.join(folder, 'log')))) {
-          for await (const chunk of current.read()) yield* assembler.push(chunk)
-          assembler.cut()
-          await current[Symbol.asyncDispose]()
-          current = undefined
-          if (!signal.aborted) continue
-        }
-      }
-      if (signal.aborted || changes.isGone) break
-      await changes.next()
+  const selector = new Selector(selection)
+  const file = path.join(folder, 'log')
+  const { older, newest } = await openLogFiles(folder)
+  await using current = new Current(older ?? newest)
+  if (older !== undefined) {
+    yield* readRest(older, assembler, selector)
+    assembler.cut()
+    await current.replace(newest)
+  }
+  for (;;) {
+    if (current.file !== undefined) yield* readRest(current.file, assembler, selector)
+    const inode = await inodeAt(file)
+    if (inode !== undefined && inode !== current.file?.inode) {
+      // Renamed meanwhile: what was written until then first, then its successor.
+      if (current.file !== undefined) yield* readRest(current.file, assembler, selector)
+      assembler.cut()
+      await current.replace(await openLogFile(file))
+      continue
     }
-    yield* assembler.flush()
+    yield* selector.release()
+    const isGone = changes.isGone || (inode === undefined && (await inodeAt(folder)) === undefined)
+    if (signal.aborted || isGone) break
+    await changes.next()
+  }
+  yield* selector.select(assembler.flush())
+}
+
+/**
+ * Several logs as one, in order of time. Each must be in order itself, as one instance's is; lines of the same time stay
+ * in the order of `logs`.
+ *
+ * @yields all that the logs have
+ */
+export async function* mergeLogs<T extends { readonly atMs: number }>(
+  logs: readonly AsyncIterable<T>[],
+): AsyncGenerator<T, void, undefined> {
+  const iterators = logs.map((log) => log[Symbol.asyncIterator]())
+  try {
+    const heads = await Promise.all(iterators.map(async (iterator) => iterator.next()))
+    for (;;) {
+      const first = indexOfOldest(heads)
+      const head = heads[first]
+      const iterator = iterators[first]
+      if (iterator === undefined || head === undefined || head.done === true) return
+      yield head.value
+      heads[first] = await iterator.next()
+    }
   } finally {
-    await current?.[Symbol.asyncDispose]()
+    await Promise.all(iterators.map(async (iterator) => iterator.return?.()))
   }
 }
 
-/** A file read to its end, again and again. */
-class Tail implements AsyncDisposable {
-  readonly #handle: FileHandle
-  readonly #inode: number
-  #position = 0
+async function* readRest(
+  file: LogFile,
+  assembler: LineAssembler,
+  selector: Selector,
+): AsyncGenerator<LogLine, void, undefined> {
+  for await (const chunk of file.read()) yield* selector.select(assembler.push(chunk))
+}
 
-  constructor(handle: FileHandle, inode: number) {
-    this.#handle = handle
-    this.#inode = inode
+/** The index of the head with the smallest time; -1 when all have ended. */
+function indexOfOldest<T extends { readonly atMs: number }>(
+  heads: readonly IteratorResult<T, unknown>[],
+): number {
+  let oldest = -1
+  let oldestMs = Number.POSITIVE_INFINITY
+  for (const [index, head] of heads.entries()) {
+    if (head.done === true || head.value.atMs >= oldestMs) continue
+    oldest = index
+    oldestMs = head.value.atMs
+  }
+  return oldest
+}
+
+/** Lets pass what was asked for; holds the last lines back until `release` when only those are wanted. */
+class Selector {
+  readonly #selection: LogSelection
+  readonly #held: LogLine[] = []
+  #isHolding: boolean
+
+  constructor(selection: LogSelection) {
+    this.#selection = selection
+    this.#isHolding = selection.tail !== undefined
   }
 
-  async *read(): AsyncGenerator<Buffer> {
-    for (;;) {
-      const buffer = Buffer.allocUnsafe(READ_BYTES)
-      const { bytesRead } = await this.#handle.read(buffer, 0, READ_BYTES, this.#position)
-      if (bytesRead === 0) return
-      this.#position += bytesRead
-      yield buffer.subarray(0, bytesRead)
+  *select(lines: Iterable<LogLine>): Generator<LogLine, void, undefined> {
+    for (const line of lines) {
+      if (!this.#isSelected(line)) continue
+      if (this.#isHolding) this.#hold(line)
+      else yield line
     }
   }
 
-  /** Whether the path still leads to this file. */
-  async isAt(file: string): Promise<boolean> {
-    await using other = await openTail(file)
-    return other === undefined || other.#inode === this.#inode
+  /** The lines held back; from now on none is. */
+  *release(): Generator<LogLine, void, undefined> {
+    this.#isHolding = false
+    const { tail } = this.#selection
+    const held = this.#held.splice(0)
+    if (tail !== undefined && tail > 0) yield* held.slice(-tail)
+  }
+
+  #hold(line: LogLine): void {
+    const { tail = 0 } = this.#selection
+    this.#held.push(line)
+    // Cut now and then only: at most twice the lines that are wanted are in memory.
+    if (this.#held.length > 2 * tail + 64) this.#held.splice(0, this.#held.length - tail)
+  }
+
+  #isSelected({ atMs, text }: LogLine): boolean {
+    const { sinceMs = 0, grep } = this.#selection
+    if (atMs < sinceMs) return false
+    if (grep === undefined) return true
+    // `search` begins at the start, whatever the expression's flags and its last use.
+    return typeof grep === 'string' ? text.includes(grep) : text.search(grep) !== -1
+  }
+}
+
+/** The file that is being followed. */
+class Current implements AsyncDisposable {
+  file: LogFile | undefined
+
+  constructor(file: LogFile | undefined) {
+    this.file = file
+  }
+
+  async replace(file: LogFile | undefined): Promise<void> {
+    await this.file?.[Symbol.asyncDispose]()
+    this.file = file
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#handle.close()
+    await this.replace(undefined)
   }
-}
-
-async function openTail(file: string): Promise<Tail | undefined> {
-  try {
-    const handle = await open(file, 'r')
-    const { ino } = await handle.stat()
-    return new Tail(handle, ino)
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-/** Wakes up when anything in a folder changes; changes while nobody waits are remembered. */
-class FolderChanges implements Disposable {
-  readonly #watcher: ReturnType<typeof watch> | undefined
-  #hasChanged = false
-  #wake: () => void = () => {}
-  isGone = false
-
-  constructor(folder: string, signal: AbortSignal) {
-    signal.addEventListener('abort', () => this.#change(), { once: true })
-    try {
-      this.#watcher = watch(folder, () => this.#change())
-      this.#watcher.on('error', () => this.#end())
-    } catch {
-      this.isGone = true
-    }
-  }
-
-  async next(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#wake = resolve
-    if (!this.#hasChanged && !this.isGone) await promise
-    this.#hasChanged = false
-  }
-
-  [Symbol.dispose](): void {
-    this.#watcher?.close()
-  }
-
-  #end(): void {
-    this.isGone = true
-    this.#wake()
-  }
-
-  #change(): void {
-    this.#hasChanged = true
-    this.#wake()
-  }
-}
-
-interface Partial {
-  atMs: number
-  bytes: Buffer
-}
-
-/** Bytes of a log file in, lines out. */
-class LineAssembler {
-  #pending: Buffer = Buffer.alloc(0)
-  readonly #partials = new Map<LogLine['stream'], Partial>()
-
-  /** The file ends here; an unfinished record will not be finished in the next one. */
-  cut(): void {
-    this.#pending = Buffer.alloc(0)
-  }
-
-  *push(chunk: Buffer): Generator<LogLine> {
-    this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk])
-    let at = 0
-    while (this.#pending.length - at >= HEADER_BYTES) {
-      const length = this.#pending.readUInt32LE(at + 9)
-      const stream = STREAMS[this.#pending.readUInt8(at + 8) - 1]
-      if (length > RECORD_BYTES_MAX || stream === undefined) {
-        // Not a record: nothing after it can be told apart either.
-        at = this.#pending.length
-        break
-      }
-      if (this.#pending.length - at < HEADER_BYTES + length) break
-      const atMs = Number(this.#pending.readBigUInt64LE(at) / 1_000_000n)
-      const body = this.#pending.subarray(at + HEADER_BYTES, at + HEADER_BYTES + length)
-      yield* this.#lines(stream, atMs, body)
-      at += HEADER_BYTES + length
-    }
-    this.#pending = this.#pending.subarray(at)
-  }
-
-  /** Lines without an end. */
-  *flush(): Generator<LogLine> {
-    for (const [stream, { atMs, bytes }] of this.#partials) yield buildLine(stream, atMs, bytes)
-    this.#partials.clear()
-  }
-
-  *#lines(stream: LogLine['stream'], atMs: number, body: Buffer): Generator<LogLine> {
-    const partial = this.#partials.get(stream)
-    let bytes = partial === undefined ? body : Buffer.concat([partial.bytes, body])
-    let sinceMs = partial?.atMs ?? atMs
-    for (;;) {
-      const end = bytes.indexOf(NEWLINE)
-      const isTooLong = (end === -1 ? bytes.length : end) > LINE_BYTES_MAX
-      if (end === -1 && !isTooLong) break
-      const cutAt = isTooLong ? LINE_BYTES_MAX : end
-      yield buildLine(stream, sinceMs, bytes.subarray(0, cutAt))
-      bytes = bytes.subarray(isTooLong ? cutAt : cutAt + 1)
-      sinceMs = atMs
-    }
-    if (bytes.length === 0) this.#partials.delete(stream)
-    else this.#partials.set(stream, { atMs: sinceMs, bytes })
-  }
-}
-
-function buildLine(stream: LogLine['stream'], atMs: number, bytes: Buffer): LogLine {
-  const text = bytes.toString('utf8')
-  return { atMs, stream, text: text.endsWith('\r') ? text.slice(0, -1) : text }
 }
