@@ -55,14 +55,22 @@ function gatewayStatus(code: ErrorBody['code']): number {
   return code === 'not_found' ? status : 502
 }
 
-/** Writes the whole answer. The head must not have been sent. */
-export function sendFailure(response: ServerResponse, failure: Failure, requestId: string): void {
+/**
+ * Writes the whole answer. The head must not have been sent.
+ *
+ * @param closes  nothing more is read from this connection: it cannot be trusted, or the body is not wanted
+ */
+export function sendFailure(
+  response: ServerResponse,
+  failure: Failure,
+  requestId: string,
+  closes = false,
+): void {
   const body = formatBody(failure, requestId)
   const headers = [...formatHeaders(failure, body, requestId)]
-  if (isUnread(response.req)) {
-    headers.push('Connection', 'close')
-    lingerOnClose(response)
-  }
+  const hasUnread = isUnread(response.req)
+  if (hasUnread || closes) headers.push('Connection', 'close')
+  if (hasUnread) lingerOnClose(response)
   response.writeHead(failure.status, headers)
   response.end(body)
 }

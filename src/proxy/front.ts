@@ -167,7 +167,8 @@ export class Front {
     const { headersMax } = this.#options.limits
     const checked = checkRequest(request, headersMax)
     if ('error' in checked) {
-      this.#refuse(request, response, checked)
+      // Who sends this may mean something else by what follows.
+      this.#refuse(request, response, checked, true)
       return
     }
     const { host, target } = checked
@@ -218,8 +219,13 @@ export class Front {
     response.end(body)
   }
 
-  #refuse(request: IncomingMessage, response: ServerResponse, failure: Failure): void {
-    sendFailure(response, failure, this.#requestId(request))
+  #refuse(
+    request: IncomingMessage,
+    response: ServerResponse,
+    failure: Failure,
+    closes = false,
+  ): void {
+    sendFailure(response, failure, this.#requestId(request), closes)
   }
 
   #refuseSocket(socket: Duplex, failure: Failure): void {
@@ -269,6 +275,10 @@ function checkRequest(
 ): { readonly host: string; readonly target: string } | Failure {
   const { rawHeaders, headers } = request
   if (rawHeaders.length > headersMax * 2) return failures.headTooLarge()
+  const { httpVersion } = request
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') {
+    return failures.invalidRequest(`HTTP/${httpVersion} is not spoken here`)
+  }
   let hosts = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? ''
@@ -278,7 +288,7 @@ function checkRequest(
   const encoding = headers['transfer-encoding']
   if (encoding !== undefined) {
     if (encoding.toLowerCase() !== 'chunked') return failures.unknownEncoding()
-    const isPlain = request.httpVersion === '1.1' && headers['content-length'] === undefined
+    const isPlain = httpVersion === '1.1' && headers['content-length'] === undefined
     if (!isPlain) return failures.invalidRequest('the length of the body is ambiguous')
   }
   const url = request.url ?? ''
