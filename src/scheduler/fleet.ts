@@ -109,11 +109,15 @@ export class Fleet {
 
   async launch(managed: ManagedInstance): Promise<void> {
     this.#event(managed, { type: 'instanceStarting', message: `${managed.id} is starting` })
+    managed.isLaunching = true
     try {
       managed.mark('ready', await this.#parts.starter.start(managed.instance))
+      managed.isLaunching = false
     } catch (thrown) {
+      managed.isLaunching = false
       managed.error = errorBody(thrown)
       this.#observer.onStartFailed(managed.revision, managed, thrown)
+      this.#observer.onChange()
       throw thrown
     }
     const ms = (monotonicMs() - managed.wakeAtMs).toFixed(0)
@@ -279,7 +283,8 @@ export class Fleet {
       this.#observer.onCrash(managed)
     }
     this.#forgetOldest()
-    this.#observer.onChange()
+    // The end of a start that failed is told by `launch`, with its reason; until then nobody tries again.
+    if (!managed.isLaunching) this.#observer.onChange()
   }
 
   #forgetOldest(): void {

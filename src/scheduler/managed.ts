@@ -15,6 +15,7 @@ export class ManagedInstance {
   role: 'starting' | 'serving' | 'draining' | 'retiring' = 'starting'
   /** Resumed or started by the last wake; null until the first. */
   lastWake: 'cold' | 'resumed' | null = null
+  isLaunching = false
   /** A request came for it while it was being drained. */
   isWantedBack = false
   inFlight = 0
