@@ -18,6 +18,8 @@
  */
 #define LEFTOVER_MS_MAX 15000
 #define RETRY_MS 20
+/* A holder that was just killed takes a moment to die: it must have been seen alive for this long. */
+#define ALIVE_MS_MIN 100
 
 static pid_t read_pid(int fd) {
   char text[16];
@@ -34,18 +36,35 @@ static int write_pid(int fd) {
   return pwrite(fd, text, (size_t)length, 0) == length ? 0 : -1;
 }
 
+/* A zombie has let go of everything, and may stay for as long as its parent does not care. */
+static int is_zombie(pid_t pid) {
+  char path[32], text[256];
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t length = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (length <= 0) return 0;
+  text[length] = '\0';
+  /* The state follows the name, which may hold anything, brackets too. */
+  const char *end = strrchr(text, ')');
+  return end != NULL && strncmp(end, ") Z", 3) == 0;
+}
+
 static int is_alive(pid_t pid) {
-  return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+  return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM) && !is_zombie(pid);
 }
 
 /* 0 when locked; otherwise -1, after having waited as long as the holder is nobody that is alive. */
 static int wait_for(int fd, pid_t *holder) {
   const struct timespec pause = {.tv_nsec = RETRY_MS * 1000 * 1000};
+  int alive = 0;
   for (int waited = 0;; waited += RETRY_MS) {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 0;
     if (errno != EWOULDBLOCK && errno != EINTR) return -1;
     *holder = read_pid(fd);
-    if (is_alive(*holder) || waited >= LEFTOVER_MS_MAX) {
+    alive = is_alive(*holder) ? alive + RETRY_MS : 0;
+    if (alive > ALIVE_MS_MIN || waited >= LEFTOVER_MS_MAX) {
       errno = EWOULDBLOCK;
       return -1;
     }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import path from 'node:path'
@@ -57,12 +57,13 @@ export class Supervised {
 
   /** Resolves with the match once stderr has it `times` times: the last of them. */
   async says(pattern: RegExp, times = 1): Promise<RegExpExecArray> {
-    const { promise, resolve } = Promise.withResolvers<RegExpExecArray>()
+    const { promise, resolve, reject } = Promise.withResolvers<RegExpExecArray>()
     const check = (): void => {
       const match = [...this.#said.matchAll(new RegExp(pattern, 'g'))][times - 1]
       if (match !== undefined) resolve(match)
     }
     this.#waiting.add(check)
+    this.child.once('close', () => reject(new Error(`it never said ${pattern}: ${this.#said}`)))
     check()
     const match = await promise
     this.#waiting.delete(check)
@@ -126,12 +127,11 @@ export async function ask(address: string): Promise<string> {
   return answer
 }
 
-/** A zombie that nobody has waited for yet is not alive. */
-export function isAlive(pid: number): boolean {
+/** What a process has open: nothing once it has ended, also while nobody has waited for it yet. */
+export function descriptorsOf(pid: number): readonly string[] {
   try {
-    const status = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return status[status.lastIndexOf(')') + 2] !== 'Z'
+    return readdirSync(`/proc/${pid}/fd`)
   } catch {
-    return false
+    return []
   }
 }
