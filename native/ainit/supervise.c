@@ -67,11 +67,14 @@ static void start(struct process *process) {
   schedule(process, process->started_at);
 }
 
-/* Asks the process to end; SIGKILL follows in its time. */
-static void ask_to_end(struct process *process, long long now) {
+/*
+ * Asks the process to end; SIGKILL follows in its time. SIGTERM says that the node ends, SIGINT that only the process
+ * does: control then leaves its instances alone.
+ */
+static void ask_to_end(struct process *process, long long now, int signal) {
   if (process->pid == 0 || process->kill_at != 0) return;
   process->kill_at = now + (long long)process->stop_ms;
-  kill(process->pid, SIGTERM);
+  kill(process->pid, signal);
 }
 
 static void ended(struct process *process, const siginfo_t *info) {
@@ -115,7 +118,7 @@ static void take_signal(int signals, long long now) {
       is_ending = 1;
     }
     for (size_t i = 0; info.ssi_signo == SIGHUP && i < plan.process_count; i++)
-      if (strcmp(plan.processes[i].name, "control") == 0) ask_to_end(&plan.processes[i], now);
+      if (strcmp(plan.processes[i].name, "control") == 0) ask_to_end(&plan.processes[i], now, SIGINT);
   }
 }
 
@@ -123,7 +126,7 @@ static void take_signal(int signals, long long now) {
 static int end_next(long long now) {
   for (size_t i = plan.process_count; i-- > 0;) {
     if (plan.processes[i].pid == 0) continue;
-    ask_to_end(&plan.processes[i], now);
+    ask_to_end(&plan.processes[i], now, SIGTERM);
     return 1;
   }
   return 0;

@@ -89,7 +89,7 @@ static _Noreturn void become(const struct plan *plan, const struct process *proc
   if (process->oom_score != NULL) set_oom_score(process->oom_score);
   if (process->has_uid) drop_privileges(process);
   /* After the change of uid, which clears it; and if supervise died before this line, nobody will send the signal. */
-  if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0) give_up(process, "pdeathsig");
+  if (prctl(PR_SET_PDEATHSIG, SIGINT, 0, 0, 0) != 0) give_up(process, "pdeathsig");
   if (getppid() != supervisor) _exit(0);
   signal(SIGPIPE, SIG_DFL);
   sigemptyset(&none);

@@ -404,7 +404,7 @@ static napi_value die_with_parent(napi_env env, napi_callback_info info) {
     return NULL;
   if (napi_get_value_int32(env, argument, &parent) != napi_ok || parent < 1)
     return throw_type(env, "a parent is a pid");
-  if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0)
+  if (prctl(PR_SET_PDEATHSIG, SIGINT, 0, 0, 0) != 0)
     return throw_errno(env, errno, "prctl");
   /* It may have died before that line, and then nobody else sends the signal. */
   if (getppid() != parent)

@@ -2,7 +2,8 @@
  * The control process: composes store, images, drivers, scheduler, link and API. The only one with privileges.
  *
  * The supervisor starts it with a `ControlConfig` as JSON in its first argument, and the sockets `api`, `link` and
- * perhaps `api-tcp`. SIGTERM: lets go of everything; instances go on. A failed assertion ends it; it is started again.
+ * perhaps `api-tcp`. SIGTERM: the node ends, and every instance with it. SIGINT: it lets go of them, to be adopted by its
+ * successor. A failed assertion ends it; it is started again.
  */
 
 import { createHash } from 'node:crypto'
@@ -69,7 +70,8 @@ async function main(config: ControlConfig): Promise<void> {
     }),
   )
   events.emit({ type: 'nodeStarted', message: `control started with pid ${process.pid}` })
-  await untilTold()
+  const signal = await untilTold()
+  if (signal === 'SIGTERM') await scheduler.stopEverything()
 }
 
 async function openDriver(config: ControlConfig) {
@@ -101,9 +103,9 @@ async function apiListeners(
   return [unix, { listen: { fd: socket('api-tcp') }, access }]
 }
 
-function untilTold(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
+function untilTold(): Promise<'SIGTERM' | 'SIGINT'> {
+  const { promise, resolve } = Promise.withResolvers<'SIGTERM' | 'SIGINT'>()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
   return promise
 }
 

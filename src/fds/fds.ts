@@ -122,7 +122,7 @@ export function close(fd: number): void {
 }
 
 /**
- * Asks for SIGTERM when `parent`, which started us, dies (PR_SET_PDEATHSIG), or now if it has died already.
+ * Asks for SIGINT when `parent`, which started us, dies (PR_SET_PDEATHSIG), or now if it has died already.
  * A change of uid or gid forgets such a request: repeat it afterwards. Call it on the main thread.
  *
  * @param parent  `process.ppid` as it was when this process began

@@ -189,10 +189,15 @@ export class TaskController {
     await this.#fleet.removeEnded()
   }
 
-  /** Lets go of everything without ending it. */
-  close(): void {
+  /** Starts nothing any more; the node is ending. */
+  suspend(): void {
     this.#isClosed = true
     clearTimeout(this.#retry)
+  }
+
+  /** Lets go of everything without ending it. */
+  close(): void {
+    this.suspend()
     this.#fleet.close()
   }
 

@@ -219,6 +219,18 @@ export class Scheduler implements AsyncDisposable {
     })
   }
 
+  /** The node ends: so do all instances. What is wanted stays as it is, for the next start. */
+  async stopEverything(): Promise<void> {
+    const controllers = [...this.#controllers.values()]
+    for (const controller of controllers) controller.suspend()
+    await Promise.all(
+      controllers.map((controller) => {
+        const task = this.registry.get(controller.name)
+        return controller.stopAll('STOPPED', task === undefined ? 0 : this.#drainMs(task))
+      }),
+    )
+  }
+
   /** Lets go of everything: instances go on. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const controller of this.#controllers.values()) controller.close()
