@@ -43,11 +43,9 @@ export async function ensureSelfSigned(folder: string): Promise<CertificateFiles
 
 async function makePair({ key, cert }: CertificateFiles): Promise<void> {
   const names = 'subjectAltName=DNS:localhost,DNS:*.localhost,IP:127.0.0.1,IP:::1'
-  const args = [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'],
-    ...['-keyout', key, '-out', cert, '-days', String(DAYS), '-subj', '/CN=localhost'],
-    ...['-addext', names],
-  ]
+  const args = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'.split(' ')
+  args.push('-keyout', key, '-out', cert, '-days', String(DAYS))
+  args.push('-subj', '/CN=localhost', '-addext', names)
   try {
     await run('openssl', args, { timeout: OPENSSL_TIMEOUT_MS })
   } catch (cause) {

@@ -9,6 +9,11 @@ import { ask, buildTask, openBench, type Bench } from './harness.ts'
 
 const hello: RequestListener = (_request, response) => response.end('hello')
 
+/** An instance that answers with its own id. */
+function serveName(bench: Bench, id: string): Promise<InstanceRoute> {
+  return bench.serve(id, (_request, response) => response.end(id))
+}
+
 /** Answers each wake of `hello` by publishing the instance. */
 function startOnWake(bench: Bench, instance: InstanceRoute, limits: Partial<RevisionRoute> = {}) {
   bench.control.onMessage = ({ type }) => {
@@ -251,8 +256,11 @@ test('a sticky cookie keeps instance and revision, and is given only where asked
   const revisions = await Promise.all(
     [1, 2].map(async (revision) => {
       const ids = [`${revision}a`, `${revision}b`]
-      const serve = (id: string) => bench.serve(id, (_request, response) => response.end(id))
-      return { revision, percent: 50, instances: await Promise.all(ids.map(serve)) }
+      return {
+        revision,
+        percent: 50,
+        instances: await Promise.all(ids.map((id) => serveName(bench, id))),
+      }
     }),
   )
   await bench.control.publish(buildTask({ sticky: 'cookie', revisions }))
@@ -273,8 +281,7 @@ test('a sticky cookie keeps instance and revision, and is given only where asked
 
 test('with sticky = client an address keeps its instance', async () => {
   await using bench = await openBench()
-  const serve = (id: string) => bench.serve(id, (_request, response) => response.end(id))
-  const instances = await Promise.all(['a', 'b', 'c'].map(serve))
+  const instances = await Promise.all(['a', 'b', 'c'].map((id) => serveName(bench, id)))
   await bench.control.publish(buildTask({ sticky: 'client', revisions: [{ instances }] }))
   const answers = await Promise.all(Array.from({ length: 10 }, () => ask(bench, '/')))
   assert.equal(new Set(answers.map(({ text }) => text)).size, 1)

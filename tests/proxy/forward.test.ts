@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { request as httpRequest, type IncomingMessage, type RequestListener } from 'node:http'
+import { request as httpRequest, type RequestListener, type ServerResponse } from 'node:http'
 import { createServer as createTcpServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
@@ -182,8 +182,8 @@ test('trailers pass in both directions', async () => {
 
 test('100-continue is answered by the proxy once an instance takes the body', async () => {
   await using bench = await openBench()
-  await serve(bench, async (request, response) => {
-    response.end(`${request.headers.expect} ${await text(request)}`)
+  await serve(bench, (request, response) => {
+    void text(request).then((body) => response.end(`${request.headers.expect} ${body}`))
   })
   const socket = bench.connect()
   socket.write(
@@ -245,14 +245,14 @@ test('an instance that does not answer in time is 504, and a silent body is cut'
 
 test('an event stream may be silent for longer than a request may take', async () => {
   await using bench = await openBench()
-  let finish = (): void => {}
+  const opened = Promise.withResolvers<ServerResponse>()
   await serve(
     bench,
     (request, response) => {
       if (request.url === '/never') return
       response.writeHead(200, { 'Content-Type': 'text/event-stream' })
       response.write('data: 1\n\n')
-      finish = () => response.end('data: 2\n\n')
+      opened.resolve(response)
     },
     { requestTimeoutMs: 100 },
   )
@@ -261,7 +261,8 @@ test('an event stream may be silent for longer than a request may take', async (
   await once(response, 'data')
   // Others run into the limit meanwhile.
   for (let round = 0; round < 3; round++) assert.equal((await ask(bench, '/never')).status, 504)
-  finish()
+  const events = await opened.promise
+  events.end('data: 2\n\n')
   assert.match(await text(response), /data: 2/)
 })
 
@@ -370,7 +371,7 @@ test('a client that leaves ends the request of the instance', async () => {
     begun.resolve()
   })
   const asked = httpRequest({ port: bench.port, headers: { host: 'hello.localhost' } }).end()
-  const [response] = (await once(asked, 'response')) as [IncomingMessage]
+  const [response] = await once(asked, 'response')
   await begun.promise
   response.on('error', () => {})
   asked.destroy()
