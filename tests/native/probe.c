@@ -194,6 +194,13 @@ static int core(void) {
   abort();
 }
 
+/* say TEXT: a line, then nothing more. */
+static int say(const char *text) {
+  puts(text);
+  fflush(stdout);
+  return pause();
+}
+
 int main(int argc, char **argv) {
   const char *name = argc < 2 ? "" : argv[1];
   if (strcmp(name, "serve") == 0 && argc == 4) return serve(argv[2], atoi(argv[3]));
@@ -202,6 +209,7 @@ int main(int argc, char **argv) {
   if (strcmp(name, "pid1") == 0) return pid1();
   if (strcmp(name, "flood") == 0 && argc == 3) return flood(atol(argv[2]));
   if (strcmp(name, "core") == 0) return core();
+  if (strcmp(name, "say") == 0 && argc == 3) return say(argv[2]);
   if (strcmp(name, "pause") == 0) return pause();
   return 64;
 }

@@ -21,6 +21,7 @@ import {
   toBytes,
 } from './supervise-harness.ts'
 
+const isRoot = process.getuid?.() === 0
 const sleeper = shell('exec sleep 1000')
 
 /** Takes a moment to end, and says when it is up. */
@@ -216,7 +217,6 @@ suite('processes', () => {
     assert.doesNotMatch(node.said, /starts again/)
   })
 
-  const isRoot = process.getuid?.() === 0
   test('can be somebody else, for good', { skip: !isRoot && 'only root can' }, async (t) => {
     const node = await supervise(t, [
       'process=proxy',
@@ -269,6 +269,26 @@ suite('the lock', () => {
     assert.equal(await second.end(), 0)
   })
 })
+
+test(
+  'a process that a killed supervisor could not tell is told by the next one',
+  { skip: !isRoot && 'only root can' },
+  async (t) => {
+    // A change of uid by the process itself forgets its parent-death signal.
+    const lost = ['/usr/bin/setpriv', '--reuid=12345', '--clear-groups', '/bin/sh', '-c']
+    const line = 'echo up >&2; exec sleep 1000'
+    const records = ['process=p', ...[...lost, line].map((arg) => `arg=${arg}`)]
+    const first = await supervise(t, records)
+    await first.says(/up/)
+    const child = await first.pidOf('p')
+    first.child.kill('SIGKILL')
+    await first.exited
+    assert.notDeepEqual(descriptorsOf(child), [])
+    const second = await supervise(t, ['process=p', ...sleeper], first.folder)
+    await second.pidOf('p')
+    assert.deepEqual(descriptorsOf(child), [])
+  },
+)
 
 suite('the file', () => {
   const wrong: readonly [what: string, records: readonly string[], expected: RegExp][] = [
