@@ -16,6 +16,7 @@
 
 #define IN_BYTES_MAX (FRAME_HEADER_BYTES + FRAME_PAYLOAD_BYTES_MAX)
 #define IN_BYTES_FIRST 4096
+#define ACCEPT_RETRY_MS 10
 
 static struct source listener;
 static struct connection connections[CONNECTIONS_MAX];
@@ -150,6 +151,18 @@ void connection_error(struct connection *connection, int number, const char *tex
   connection_send(connection, FRAME_ERROR, line, (size_t)length);
 }
 
+static void rest_fired(struct timer *timer) {
+  (void)timer;
+  source_want(&listener, EPOLLIN);
+}
+
+/* No descriptors are left, perhaps: try again soon instead of at once. */
+static void rest(struct source *source) {
+  static struct timer timer = {.fire = rest_fired};
+  source_want(source, 0);
+  timer_set(&timer, now_ns() + ACCEPT_RETRY_MS * NS_PER_MS);
+}
+
 static void listener_ready(struct source *source, uint32_t events) {
   (void)events;
   struct connection *connection = connections;
@@ -159,7 +172,10 @@ static void listener_ready(struct source *source, uint32_t events) {
     return;
   }
   int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd < 0) return;
+  if (fd < 0) {
+    rest(source);
+    return;
+  }
   queue_open(&connection->out);
   if (source_open(&connection->source, fd, EPOLLIN | EPOLLRDHUP, connection_ready) < 0) {
     close(fd);

@@ -17,6 +17,7 @@
 
 #define CONNECT_TIMEOUT_MS 10000
 #define SWEEP_MS 500
+#define ACCEPT_RETRY_MS 10
 
 struct request {
   uint32_t id;
@@ -207,6 +208,18 @@ static void client_ready(struct source *source, uint32_t events) {
   begin(client, &request);
 }
 
+static void rest_fired(struct timer *timer) {
+  (void)timer;
+  source_want(&listener, EPOLLIN);
+}
+
+/* No descriptors are left, perhaps: try again soon instead of at once. */
+static void rest(struct source *source) {
+  static struct timer timer = {.fire = rest_fired};
+  source_want(source, 0);
+  timer_set(&timer, now_ns() + ACCEPT_RETRY_MS * NS_PER_MS);
+}
+
 static void listener_ready(struct source *source, uint32_t events) {
   (void)events;
   struct client *client = clients;
@@ -216,7 +229,10 @@ static void listener_ready(struct source *source, uint32_t events) {
     return;
   }
   int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd < 0) return;
+  if (fd < 0) {
+    rest(source);
+    return;
+  }
   client->is_full = 0;
   if (source_open(&client->source, fd, EPOLLIN | EPOLLRDHUP, client_ready) == 0) {
     want_requests();

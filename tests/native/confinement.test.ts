@@ -1,9 +1,11 @@
 /** What a task cannot do: system calls, PID 1, privileges, and where it is put. */
 
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, suite, test } from 'node:test'
+
+import { encodeU32, FRAME } from '../../src/core/frames.ts'
 
 import { Instance, isRoot, Workshop } from './harness.ts'
 
@@ -140,6 +142,29 @@ suite('ainit: confinement', () => {
       }
     },
   )
+
+  const freezer = findCgroup('freezer')
+  test('PID 1 answers while the task is frozen', { skip: freezer === undefined }, async () => {
+    const task = path.join(freezer ?? '', `ainit-test-${process.pid}`)
+    mkdirSync(task)
+    try {
+      await using instance = await Instance.start(workshop, { records: [['task_cgroup', task]] })
+      const watch = await instance.watch()
+      await watch.event('exec')
+      writeFileSync(path.join(task, 'freezer.state'), 'FROZEN')
+      const late = await instance.watch()
+      await late.event('exec')
+      // The session joins the frozen cgroup and so waits.
+      const session = await instance.exec(['/bin/echo', 'thawed'])
+      late.send(FRAME.SIGNAL, encodeU32(9))
+      writeFileSync(path.join(task, 'freezer.state'), 'THAWED')
+      await late.event('exit')
+      assert.ok(['', 'thawed\n'].includes((await session.finish()).stdout))
+      assert.equal(await instance.ended, 137)
+    } finally {
+      rmdirSync(task)
+    }
+  })
 
   test('secrets show in no command line and no environment of the host', async () => {
     const secret = `secret-${process.pid}-of-the-test`
