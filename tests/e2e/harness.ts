@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
 
+import type { TaskDetail, TaskView } from '../../src/api/resources.ts'
 import { runFolder } from '../../src/config/folders.ts'
 
 export const ROOT = path.join(import.meta.dirname, '../..')
@@ -133,9 +134,12 @@ export class TestNode implements AsyncDisposable {
     return stdout
   }
 
-  /** As `ok`, with `--json`, parsed. */
-  async json(...args: readonly string[]): Promise<any> {
-    return JSON.parse(await this.ok(...args, '--json'))
+  async ps(): Promise<readonly TaskView[]> {
+    return JSON.parse(await this.ok('ps', '--json'))
+  }
+
+  async describe(task: string): Promise<TaskDetail> {
+    return JSON.parse(await this.ok('describe', task, '--json'))
   }
 
   /** Deploys a folder of `examples/`. */
@@ -179,7 +183,7 @@ export class TestNode implements AsyncDisposable {
       path: target,
       agent: false,
       ...options,
-      headers: { host, ...options.headers },
+      headers: Object.assign({ host }, options.headers),
     })
     const { promise, resolve, reject } = Promise.withResolvers<HttpResult>()
     outgoing.on('error', reject)

@@ -33,8 +33,8 @@ suite('one application', () => {
 
   test('the first request starts it, the second finds it running', async () => {
     await node.deployFiles({ 'quiver.toml': manifest('first'), 'server.mjs': SERVER })
-    const before = await node.json('ps')
-    assert.equal(before.find((task: { name: string }) => task.name === 'first').state, 'idle')
+    const tasks = await node.ps()
+    assert.equal(tasks.find(({ name }) => name === 'first')?.state, 'idle')
     const cold = await node.get('first')
     assert.deepEqual([cold.status, cold.start, cold.body], [200, 'cold', "hello a = 'b' c"])
     const warm = await node.get('first')
@@ -48,7 +48,7 @@ suite('one application', () => {
     })
     const answers = await Promise.all(Array.from({ length: 500 }, () => node.get('herd')))
     assert.ok(answers.every(({ status }) => status === 200))
-    const { instances } = await node.json('describe', 'herd')
+    const { instances } = await node.describe('herd')
     assert.equal(instances.length, 1)
   })
 
@@ -57,7 +57,7 @@ suite('one application', () => {
     await node.deployFiles({ 'quiver.toml': manifest('idle', scale), 'server.mjs': SERVER })
     assert.equal((await node.get('idle')).start, 'cold')
     const stateIs = (state: string) => async () =>
-      (await node.json('describe', 'idle')).state === state ? true : undefined
+      (await node.describe('idle')).state === state ? true : undefined
     await node.until('pausing', stateIs('paused'))
     assert.equal((await node.get('idle')).start, 'resumed')
     await node.until('stopping', stateIs('idle'))
@@ -78,10 +78,10 @@ suite('one application', () => {
   test('scale runs as many as asked, and lets them go again', async () => {
     await node.deployFiles({ 'quiver.toml': manifest('many'), 'server.mjs': SERVER })
     await node.ok('scale', 'many', '3')
-    assert.equal((await node.json('describe', 'many')).instancesReady, 3)
+    assert.equal((await node.describe('many')).instancesReady, 3)
     await node.ok('scale', 'many', '1')
     const live = await node.until('scaling down', async () => {
-      const { instancesLive } = await node.json('describe', 'many')
+      const { instancesLive } = await node.describe('many')
       return instancesLive === 1 ? instancesLive : undefined
     })
     assert.equal(live, 1)
@@ -108,9 +108,7 @@ suite('one application', () => {
     await node.ok('stop', 'talks')
     const lines = (await node.ok('logs', 'talks', '--json')).trim().split('\n')
     const records = lines.map((line) => JSON.parse(line))
-    assert.deepEqual(records.map(({ stream, text }) => [stream, text]).toSorted(), [
-      ['stderr', 'to stderr'],
-      ['stdout', 'to stdout'],
-    ])
+    const texts = records.map(({ stream, text }) => `${stream}: ${text}`)
+    assert.deepEqual(texts.toSorted(), ['stderr: to stderr', 'stdout: to stdout'])
   })
 })
