@@ -53,6 +53,8 @@ export function buildRecords(
     ...(plan.relays.length > 0 ? [['egress', host.egressSocketPath] as const] : []),
     ...optional('lend', host.busyboxPath),
     ...each('bwrap', buildBwrapArgv(plan, host, paths.folder)),
+    // Made by ainit, where every port may be bound by every uid: bwrap's own would keep the low ones.
+    ...flag('netns', spec.network !== 'host'),
     ['program', plan.entry],
     ...each('arg', [spec.argv0 ?? plan.entry, ...spec.args]),
     ...each(
@@ -99,14 +101,11 @@ export function declaredPorts(plan: InstancePlan): readonly number[] {
 function buildBwrapArgv(plan: InstancePlan, host: SandboxHost, folder: string): readonly string[] {
   const { spec } = plan
   const { tmpBytes } = spec.limits
-  const isOwnNetwork = spec.network !== 'host'
-  const namespaces = ['user', 'pid', 'ipc', 'uts', 'cgroup-try', ...(isOwnNetwork ? ['net'] : [])]
+  const namespaces = ['user', 'pid', 'ipc', 'uts', 'cgroup-try']
   return [
     host.bwrapPath,
     ...namespaces.map((name) => `--unshare-${name}`),
     ...`--uid ${UID_INSIDE} --gid ${UID_INSIDE} --hostname ${plan.task} --as-pid-1`.split(' '),
-    // ainit needs it to open low ports to everybody, then drops it before any task runs.
-    ...(isOwnNetwork ? ['--cap-add', 'CAP_NET_ADMIN'] : []),
     ...bind(plan.binaryTree, '/'),
     ...'--proc /proc --dev /dev'.split(' '),
     ...tmpfs('/dev/shm', tmpBytes),
