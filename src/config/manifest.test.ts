@@ -140,6 +140,11 @@ suite('parseManifest()', () => {
       /has a path[^]*write "https:\/\/a\.com"/,
     ],
     [
+      'all hosts below a domain',
+      `${HEAD}allow = ["https://a.com", "https://*.a.com"]`,
+      /:3:27: allow\[1\]: .*not there yet[^]*"https:\/\/api\.a\.com"/,
+    ],
+    [
       'reaching without a network',
       `${HEAD}network = "none"\nallow = ["https://a.com"]`,
       /allow: has no effect/,

@@ -15,6 +15,7 @@ export function checkManifest(manifest: Manifest): readonly Problem[] {
     ...checkPorts(manifest),
     ...checkScale(manifest),
     ...checkNetwork(manifest),
+    ...checkAllow(manifest),
     ...checkConnections(manifest),
     ...checkReachable(manifest),
     ...checkVariables(manifest),
@@ -105,6 +106,16 @@ function checkNetwork({ network, allow, connect }: Manifest): Problem[] {
     ...(allow.length > 0 ? [wrongKey(['allow'], message, hint)] : []),
     ...(connect.length > 0 ? [wrongKey(['connect', 0], message, hint)] : []),
   ]
+}
+
+/** /etc/hosts, which is how names are found inside, has no word for "any name below". */
+function checkAllow({ allow }: Manifest): Problem[] {
+  return allow.flatMap(({ host }, index): Problem[] => {
+    if (!host.startsWith('*.')) return []
+    const message = `all hosts below ${host.slice(2)}: this is not there yet, wildcards come in a later version`
+    const hint = `Name each host that it reaches, such as "https://api.${host.slice(2)}".`
+    return [{ path: ['allow', index], at: 'value', message, hint, isLater: true }]
+  })
 }
 
 function checkConnections({ name, connect, allow }: Manifest): Problem[] {

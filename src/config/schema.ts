@@ -98,9 +98,7 @@ export const ManifestSchema = z.strictObject({
     .array(field.parsed(parseOutsideHost))
     .max(100)
     .default([])
-    .describe(
-      'Outside hosts it may reach: `https://host`, `http://host:port`, `tcp://host:port`, `https://*.example.com`.',
-    )
+    .describe('Outside hosts it may reach: `https://host`, `http://host:port`, `tcp://host:port`.')
     .meta({ examples: [['https://api.example.com']] }),
   writable: z
     .boolean()

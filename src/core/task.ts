@@ -94,7 +94,7 @@ export interface LimitsSpec {
 
 export interface OutsideHost {
   readonly scheme: 'http' | 'https' | 'tcp'
-  /** Lower-case host name, an address, or `*.example.com`. */
+  /** Lower-case host name or an address. */
   readonly host: string
   readonly port: number
 }
