@@ -7,7 +7,7 @@
  * Nothing blocks, also while the instance is frozen: an open then simply waits for its signal.
  */
 
-import { Socket } from 'node:net'
+import { Socket, type OnReadOpts } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 
 import { assert } from '../core/assert.ts'
@@ -34,6 +34,7 @@ const OUT_OF_ROOM: ReadonlySet<string> = new Set([
 
 interface Opening {
   readonly port: number
+  readonly onread: OnReadOpts | undefined
   readonly settle: (outcome: Socket | QuiverError) => void
 }
 
@@ -85,11 +86,12 @@ export class StreamOpener implements AsyncDisposable {
   /**
    * A connection to `port` on the loopback of the instance: the caller's to destroy.
    *
+   * @param onread  takes what is read from it, instead of `data` events, into a buffer of the caller (`node:net`)
    * @throws QuiverError `unavailable/CONNECTION_REFUSED` when nothing listens on the port; `unavailable/INSTANCE_GONE`;
    *   `unavailable/STREAM_FAILED` for any other failure inside; `resource_exhausted/STREAM_LIMIT` when too many are being
    *   opened, or descriptors ran out; whatever `signal` aborts with
    */
-  async open(port: number, signal: AbortSignal): Promise<Socket> {
+  async open(port: number, signal: AbortSignal, onread?: OnReadOpts): Promise<Socket> {
     assert(Number.isInteger(port) && port >= 1 && port <= 65_535, `not a port: ${port}`)
     signal.throwIfAborted()
     if (!this.#isOpen) throw gone(this.path)
@@ -107,7 +109,7 @@ export class StreamOpener implements AsyncDisposable {
       else opened.resolve(outcome)
     }
     signal.addEventListener('abort', abort, { once: true })
-    this.#unsent.set(id, { port, settle })
+    this.#unsent.set(id, { port, onread, settle })
     // While others wait for room this one waits behind them.
     if (this.#unsent.size === 1) this.#sendRequests()
     if (this.#callers++ === 0) this.#watch.ref()
@@ -185,7 +187,7 @@ export class StreamOpener implements AsyncDisposable {
     const opening = this.#unanswered.get(id)
     this.#unanswered.delete(id)
     if (opening === undefined && fd !== undefined) close(fd)
-    opening?.settle(outcomeOf(opening.port, bytes.readUInt16LE(4), fd))
+    opening?.settle(outcomeOf(opening, bytes.readUInt16LE(4), fd))
     if (!isAnswer) this.#finish(gone(this.path, new Error('its answer has another shape')))
   }
 
@@ -218,8 +220,12 @@ function connectTo(path: string): number {
 }
 
 /** What the caller of an open gets for an answer. The descriptor is used or closed. */
-function outcomeOf(port: number, status: number, fd: number | undefined): Socket | QuiverError {
-  if (status === 0 && fd !== undefined) return adopt(port, fd)
+function outcomeOf(
+  { port, onread }: Opening,
+  status: number,
+  fd: number | undefined,
+): Socket | QuiverError {
+  if (status === 0 && fd !== undefined) return adopt(port, fd, onread)
   if (fd !== undefined) close(fd)
   if (status === 0) return limit(`the connection to port ${port} could not be received`)
   const name = getSystemErrorName(-status)
@@ -229,9 +235,10 @@ function outcomeOf(port: number, status: number, fd: number | undefined): Socket
   return new QuiverError('unavailable', 'STREAM_FAILED', message)
 }
 
-function adopt(port: number, fd: number): Socket | QuiverError {
+function adopt(port: number, fd: number, onread: OnReadOpts | undefined): Socket | QuiverError {
   try {
-    const socket = new Socket({ fd, readable: true, writable: true })
+    const reading = onread === undefined ? {} : { onread }
+    const socket = new Socket({ fd, readable: true, writable: true, ...reading })
     return socket.setNoDelay(true)
   } catch (thrown) {
     close(fd)

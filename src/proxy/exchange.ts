@@ -77,6 +77,8 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   #waitMs = 0
   #attempts = 0
   #activeMs = 0
+  /** Something moved since the last tick. */
+  #isActive = false
   #isOver = false
   #upload: Upload | null = null
   #isSilenceAllowed = false
@@ -146,6 +148,10 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   }
 
   onTick(nowMs: number): void {
+    if (this.#isActive) {
+      this.#isActive = false
+      this.#activeMs = nowMs
+    }
     const { requestTimeoutMs } = this.#revision?.route ?? { requestTimeoutMs: Infinity }
     if (this.#isSilenceAllowed || nowMs - this.#activeMs < requestTimeoutMs) return
     this.#fail(
@@ -156,13 +162,13 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   }
 
   onInformation(head: ResponseHead): void {
-    this.#activeMs = performance.now()
+    this.#isActive = true
     if (this.#request.httpVersion !== '1.1' || this.#asked.upgrade !== null) return
     this.#response.writeInformation(head.status, selectResponseHeaders(head, false))
   }
 
   onHead(head: ResponseHead): void {
-    this.#activeMs = performance.now()
+    this.#isActive = true
     this.#isSilenceAllowed = head.isEventStream
     const { requestId } = this.#asked
     const response = this.#response
@@ -186,7 +192,7 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   }
 
   onData(chunk: Buffer, isLast: boolean): void {
-    this.#activeMs = performance.now()
+    this.#isActive = true
     this.#asked.task.counters.bytesOut += chunk.length
     this.#isHeadHeld = false
     const response = this.#response
@@ -194,7 +200,8 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
       response.end(chunk.toString('latin1'), 'latin1')
       return
     }
-    if (response.write(chunk)) return
+    // The bytes are only lent.
+    if (response.write(Buffer.from(chunk))) return
     this.#connection?.pause()
     response.once('drain', this.#onClientDrain)
   }
@@ -239,7 +246,7 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   }
 
   onDrain(): void {
-    this.#activeMs = performance.now()
+    this.#isActive = true
     this.#upload?.drain()
   }
 
@@ -276,7 +283,7 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
       this.#send(connection)
       return
     }
-    pool.open((error, opened) => {
+    pool.open(this.#asked.upgrade !== null, (error, opened) => {
       if (this.#isOver) {
         if (opened !== null) pool.putBack(opened)
       } else if (opened === null) {
@@ -317,7 +324,7 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   }
 
   onProgress(): void {
-    this.#activeMs = performance.now()
+    this.#isActive = true
   }
 
   onTooLarge(): void {
@@ -325,7 +332,7 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   }
 
   readonly #onClientDrain = (): void => {
-    this.#activeMs = performance.now()
+    this.#isActive = true
     this.#connection?.resume()
   }
 

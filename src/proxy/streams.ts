@@ -1,7 +1,7 @@
 /** How the proxy reaches an instance, by the kind of its endpoint. Only opening is here; pools are in `upstream/`. */
 
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { connect, type OnReadOpts, type Socket } from 'node:net'
 
 import type { InstanceRoute } from '../core/link.ts'
 import { StreamOpener as DescriptorOpener } from '../fds/streams.ts'
@@ -22,8 +22,8 @@ class SocketStreams implements InstanceStreams {
     this.#path = path
   }
 
-  async open(_port: number, signal: AbortSignal): Promise<Socket> {
-    const socket = connect({ path: this.#path })
+  async open(_port: number, signal: AbortSignal, onread?: OnReadOpts): Promise<Socket> {
+    const socket = connect({ path: this.#path, ...(onread === undefined ? {} : { onread }) })
     try {
       await once(socket, 'connect', { signal })
       return socket
@@ -45,9 +45,9 @@ class DescriptorStreams implements InstanceStreams {
     this.#path = path
   }
 
-  async open(port: number, signal: AbortSignal): Promise<Socket> {
+  async open(port: number, signal: AbortSignal, onread?: OnReadOpts): Promise<Socket> {
     if (this.#opener?.isOpen !== true) this.#opener = DescriptorOpener.connect(this.#path)
-    return this.#opener.open(port, signal)
+    return this.#opener.open(port, signal, onread)
   }
 
   close(): void {

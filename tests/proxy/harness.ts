@@ -185,8 +185,9 @@ function isFromProxy(raw: RawMessage | FromProxy): raw is FromProxy {
 
 export function openUnixStreams(endpoint: InstanceRoute['endpoint']): InstanceStreams {
   return {
-    open: async (_port, signal) => {
-      const socket = connect({ path: endpoint.path, allowHalfOpen: true })
+    open: async (_port, signal, onread) => {
+      const reading = onread === undefined ? {} : { onread }
+      const socket = connect({ path: endpoint.path, allowHalfOpen: true, ...reading })
       try {
         await once(socket, 'connect', { signal })
       } catch (thrown) {

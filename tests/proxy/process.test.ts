@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn, execFile } from 'node:child_process'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -28,7 +28,7 @@ def listen(kind, address):
     s.listen(64)
     return s
 sockets = [listen(socket.AF_INET, ('127.0.0.1', 0)), listen(socket.AF_UNIX, sys.argv[1]), listen(socket.AF_INET, ('127.0.0.1', 0))]
-print(sockets[0].getsockname()[1], sockets[2].getsockname()[1], flush=True)
+os.write(1, b'%d %d' % (sockets[0].getsockname()[1], sockets[2].getsockname()[1]))
 copies = [os.dup2(os.dup(s.fileno()), 20 + i) for i, s in enumerate(sockets)]
 for i, fd in enumerate(copies): os.dup2(fd, 3 + i)
 os.environ.update(LISTEN_FDS='3', LISTEN_FDNAMES='http:tunnel:https', LISTEN_PID=str(os.getpid()))
@@ -39,6 +39,7 @@ test('the proxy process serves HTTP and HTTPS without privileges, and drains whe
   const folder = await mkdtemp(path.join(tmpdir(), 'quiver-proxy-'))
   await chmod(folder, 0o711)
   const control = new FakeControl()
+  const children: ChildProcess[] = []
   const instance = createServer((request, response) => {
     response.end(request.headers['x-forwarded-proto'])
   })
@@ -63,6 +64,7 @@ test('the proxy process serves HTTP and HTTPS without privileges, and drains whe
     const program = [process.execPath, path.join(ROOT, 'src/daemon/proxy.ts')]
     const args = [script, path.join(folder, 'tunnel.sock'), ...program, JSON.stringify(config)]
     const child = spawn('python3', args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    children.push(child)
     const [line] = await once(child.stdout, 'data')
     const [http = '', https = ''] = String(line).trim().split(' ')
 
@@ -80,6 +82,7 @@ test('the proxy process serves HTTP and HTTPS without privileges, and drains whe
     child.kill('SIGTERM')
     assert.deepEqual(await ended, [0, null])
   } finally {
+    for (const child of children) child.kill('SIGKILL')
     await control.close()
     instance.close()
     instance.closeAllConnections()

@@ -28,6 +28,20 @@ export interface ConnectionOwner {
   onGone(connection: UpstreamConnection): void
 }
 
+/** Every connection reads into this, one after the other: whoever keeps bytes copies them. */
+const SHARED = Buffer.allocUnsafeSlow(64 * 1024)
+
+/** Reading without a new buffer for each read, which would cost more than parsing what is in it. */
+export class SharedReader {
+  readonly buffer = SHARED
+  onBytes: ((chunk: Buffer) => void) | null = null
+
+  readonly callback = (bytes: number): boolean => {
+    this.onBytes?.(SHARED.subarray(0, bytes))
+    return true
+  }
+}
+
 export class UpstreamConnection implements ResponseHandler {
   readonly #socket: Socket
   readonly #owner: ConnectionOwner
@@ -43,12 +57,19 @@ export class UpstreamConnection implements ResponseHandler {
   idleSinceMs = 0
   idleLimitMs = 0
 
-  constructor(socket: Socket, owner: ConnectionOwner, idleLimitMs: number) {
+  /** @param reader  that the socket was opened with; null: it emits `data` */
+  constructor(
+    socket: Socket,
+    reader: SharedReader | null,
+    owner: ConnectionOwner,
+    idleLimitMs: number,
+  ) {
     this.#socket = socket
     this.#owner = owner
     this.#parser = new ResponseParser(this)
     this.idleLimitMs = idleLimitMs
-    socket.on('data', this.#onBytes)
+    if (reader === null) socket.on('data', this.#onBytes)
+    else reader.onBytes = this.#onBytes
     socket.on('drain', this.#onDrain)
     socket.on('error', this.#onError)
     socket.on('end', this.#onEnd)

@@ -3,21 +3,22 @@
  * activator bounds requests. A pool ends with `close`, before its instance is paused or stopped.
  */
 
-import type { Socket } from 'node:net'
+import type { OnReadOpts, Socket } from 'node:net'
 
 import { QuiverError } from '../../core/error.ts'
 
-import { UpstreamConnection, type ConnectionOwner } from './connection.ts'
+import { SharedReader, UpstreamConnection, type ConnectionOwner } from './connection.ts'
 
 /** Opens streams to ports inside one instance. Whoever opened it closes it. */
 export interface StreamOpener {
   /**
    * Connects to a port inside the instance. Never blocks the event loop, also when the instance is frozen.
    *
+   * @param onread  as in `node:net`: takes what is read, instead of `data` events
    * @returns a connected socket with `allowHalfOpen`, owned by the caller
    * @throws when nothing listens there, the instance is gone, or `signal` says so
    */
-  open(port: number, signal: AbortSignal): Promise<Socket>
+  open(port: number, signal: AbortSignal, onread?: OnReadOpts): Promise<Socket>
 }
 
 export type OnConnection = (error: Error | null, connection: UpstreamConnection | null) => void
@@ -57,11 +58,20 @@ export class Pool implements ConnectionOwner {
     return null
   }
 
-  /** Opens a connection; `onConnection` is called later, once. The connection is in use until its first response ended. */
-  open(onConnection: OnConnection): void {
+  /**
+   * Opens a connection; `onConnection` is called later, once. The connection is in use until its first response ended.
+   *
+   * @param isUpgrade  the socket may be handed on as a stream
+   */
+  open(isUpgrade: boolean, onConnection: OnConnection): void {
     const signal = AbortSignal.timeout(OPEN_TIMEOUT_MS)
-    this.#opener.open(this.#port, signal).then(
-      (socket) => this.#adopt(socket, onConnection),
+    const reader = isUpgrade ? null : new SharedReader()
+    const opening =
+      reader === null
+        ? this.#opener.open(this.#port, signal)
+        : this.#opener.open(this.#port, signal, reader)
+    opening.then(
+      (socket) => this.#adopt(socket, reader, onConnection),
       (thrown: unknown) => onConnection(toOpenError(thrown, signal), null),
     )
   }
@@ -91,13 +101,13 @@ export class Pool implements ConnectionOwner {
     if (index !== -1) this.#idle.splice(index, 1)
   }
 
-  #adopt(socket: Socket, onConnection: OnConnection): void {
+  #adopt(socket: Socket, reader: SharedReader | null, onConnection: OnConnection): void {
     if (this.#isClosed) {
       socket.destroy()
       onConnection(new QuiverError('unavailable', 'INSTANCE_CLOSED', 'the pool was closed'), null)
       return
     }
-    onConnection(null, new UpstreamConnection(socket, this, IDLE_LIMIT_MS))
+    onConnection(null, new UpstreamConnection(socket, reader, this, IDLE_LIMIT_MS))
   }
 }
 

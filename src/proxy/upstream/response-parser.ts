@@ -27,7 +27,7 @@ export interface ResponseHandler {
   /** 102–199, any number of times before the head. 100 is swallowed: the proxy has answered it. */
   onInformation(head: ResponseHead): void
   onHead(head: ResponseHead): void
-  /** `isLast`: the body ends with this chunk and has no trailers; `onEnd` follows at once. */
+  /** The bytes are lent until it returns. `isLast`: the body ends with this chunk and has no trailers; `onEnd` follows at once. */
   onData(chunk: Buffer, isLast: boolean): void
   onEnd(rawTrailers: readonly string[]): void
   /** 101: what follows, beginning with `rest`, is no longer HTTP. */
@@ -102,7 +102,8 @@ export class ResponseParser {
     while (offset < chunk.length) {
       const next = this.#step(chunk, offset)
       if (next === -1) {
-        this.#partial = chunk.subarray(offset)
+        // A copy: the bytes belong to whoever reads the socket.
+        this.#partial = Buffer.from(chunk.subarray(offset))
         return
       }
       offset = next
