@@ -19,7 +19,7 @@ suite('resolveNodeConfig()', () => {
       https: { address: '127.0.0.1', port: 8443 },
       api: null,
     })
-    assert.deepEqual(config.uid, { base: 200_000, size: 10_000 })
+    assert.deepEqual(config.uid, { base: 200_000, size: 25_000 })
     assert.equal(config.domain, 'localhost')
     assert.deepEqual(new Set(settings.map(({ source }) => source)), new Set(['default']))
     for (const { meaning } of settings) assert.match(meaning, /[.]$/)

@@ -10,6 +10,9 @@ export interface ControlConfig {
   /** First uid for tasks; null: not root, everything runs as this user. */
   readonly uidBase: number | null
   readonly tasksMax: number
+  /** How many uids there are for tasks; null: not root. */
+  readonly uidsMax: number | null
+  readonly instancesMax: number
   /** May open streams to instances. */
   readonly proxyGid: number | null
   /** Under which tasks get their default routes: `<task>.<domain>`. */

@@ -55,6 +55,8 @@ async function main(config: ControlConfig): Promise<void> {
       events,
       openStream,
       tasksMax: config.tasksMax,
+      uidsMax: config.uidsMax,
+      instancesMax: config.instancesMax,
     }),
   )
   const parts: ServiceParts = { config, scheduler, images, drivers, dataPlane, events }

@@ -12,8 +12,14 @@ import { errnoOf, QuiverError } from '../core/error.ts'
 const CLAIMS_FOLDER = '/var/lib/quiver-uids'
 const RANGES_MAX = 1000
 
+/** `size` uids from `first` on. */
+export interface UidRange {
+  readonly first: number
+  readonly size: number
+}
+
 /**
- * The first uid of this node's range: the one it claimed before, else the first free one at or after `base`.
+ * This node's range: the one it claimed before, of the size that it had then, else the first free one at or after `base`.
  *
  * @param dataFolder  absolute; a claim whose data folder is gone is free again
  * @param size        uids per range; claims of different sizes may not overlap
@@ -24,26 +30,25 @@ export async function claimUidRange(
   base: number,
   size: number,
   claimsFolder = CLAIMS_FOLDER,
-): Promise<number> {
+): Promise<UidRange> {
   await mkdir(claimsFolder, { recursive: true, mode: 0o755 })
   const claims = await readClaims(claimsFolder)
   const own = claims.find((claim) => claim.dataFolder === dataFolder)
-  if (own !== undefined) return own.first
+  if (own !== undefined) return own
   for (let index = 0; index < RANGES_MAX; index++) {
     const first = base + index * size
     const isTaken = claims.some(
       (claim) => first < claim.first + claim.size && claim.first < first + size,
     )
-    if (!isTaken && (await createClaim(claimsFolder, first, size, dataFolder))) return first
+    if (!isTaken && (await createClaim(claimsFolder, first, size, dataFolder)))
+      return { first, size }
   }
   throw new QuiverError('resource_exhausted', 'UIDS_EXHAUSTED', 'no range of user ids is free', {
     hint: `Remove claims of nodes that are gone from ${claimsFolder}, or set uid.base in node.toml.`,
   })
 }
 
-interface Claim {
-  readonly first: number
-  readonly size: number
+interface Claim extends UidRange {
   readonly dataFolder: string
 }
 

@@ -37,6 +37,7 @@ interface Ids {
   readonly egress: number
   /** First of those for tasks. */
   readonly tasks: number
+  readonly tasksMax: number
 }
 
 const DATA_PLANE_UIDS = 2
@@ -82,8 +83,9 @@ export async function startNode(options: UpOptions, signal: AbortSignal): Promis
 }
 
 async function claimIds({ data, uid }: NodeConfig): Promise<Ids> {
-  const first = await claimUidRange(data, uid.base, uid.size)
-  return { proxy: first, egress: first + 1, tasks: first + DATA_PLANE_UIDS }
+  const { first, size } = await claimUidRange(data, uid.base, uid.size)
+  const tasks = first + DATA_PLANE_UIDS
+  return { proxy: first, egress: first + 1, tasks, tasksMax: size - DATA_PLANE_UIDS }
 }
 
 /** Instances run as other users: they must be able to pass through, and no more. */
@@ -127,7 +129,9 @@ async function processes(
     runFolder: run,
     packageRoot: PACKAGE_ROOT,
     uidBase: ids?.tasks ?? null,
-    tasksMax: Math.min(config.limits.tasks, config.uid.size - DATA_PLANE_UIDS),
+    tasksMax: config.limits.tasks,
+    uidsMax: ids?.tasksMax ?? null,
+    instancesMax: config.limits.instances,
     proxyGid: ids?.proxy ?? null,
     domain: config.domain,
     apiHosts: [],

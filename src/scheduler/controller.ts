@@ -11,6 +11,7 @@ import type { ErrorBody, InstanceActivity } from '../core/link.ts'
 import type { Revision, Task } from '../core/task.ts'
 import type { Instance, StdioPlan } from '../drivers/driver.ts'
 
+import type { Admission } from './admission.ts'
 import { afterFailure, NO_BACK_OFF, STEADY_MS, type BackOff } from './back-off.ts'
 import type { DataPlane } from './data-plane.ts'
 import { instancesWanted } from './demand.ts'
@@ -26,6 +27,7 @@ import type { Starter } from './starter.ts'
 export interface ControllerParts {
   readonly registry: TaskRegistry
   readonly starter: Starter
+  readonly admission: Admission
   readonly dataPlane: DataPlane
   readonly events: EventLog
 }
@@ -316,7 +318,10 @@ export class TaskController {
 
   #startFailed(revision: number, managed: ManagedInstance | undefined, thrown: unknown): void {
     const error = errorBody(thrown)
-    this.#fail(error, revision, managed)
+    // A node that is full is no fault of the task: it is tried again as soon as there is a place.
+    if (error.reason === 'INSTANCES_EXHAUSTED')
+      this.#parts.admission.whenFree(() => this.#reconcile())
+    else this.#fail(error, revision, managed)
     this.#parts.events.emit({
       type: 'startFailed',
       task: this.name,

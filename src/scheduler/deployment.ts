@@ -36,6 +36,7 @@ export interface DeploymentParts {
   readonly images: ImageStore
   readonly events: EventLog
   readonly tasksMax: number
+  readonly uidsMax: number | null
 }
 
 const REVISIONS_KEPT = 10
@@ -65,7 +66,11 @@ export async function deployRevision(
   clock.lap('materialise')
 
   const { revision, task: bumped } = nextRevision(deployment, task, parts)
-  await registry.save(bumped, { add: revision })
+  try {
+    await registry.save(bumped, { add: revision })
+  } finally {
+    registry.keepPromise(spec.name)
+  }
   clock.lap('commit')
   if (task !== undefined) {
     const isReady = await makeReadyIfAwake(revision, parts)
@@ -92,24 +97,15 @@ export async function deployRevision(
 function nextRevision(
   { spec, image, kind }: Deployment,
   task: Task | undefined,
-  { registry, tasksMax }: DeploymentParts,
+  parts: DeploymentParts,
 ): { readonly revision: Revision; readonly task: Task } {
+  const { registry } = parts
   const nowMs = Date.now()
   const number = (task?.revisionLast ?? 0) + 1
   const revision = { task: spec.name, number, image, spec, createdAtMs: nowMs }
   if (task !== undefined) return { revision, task: { ...task, revisionLast: number } }
 
-  const uidIndex = registry.freeUidIndex()
-  if (uidIndex >= tasksMax) {
-    throw new QuiverError(
-      'resource_exhausted',
-      'TASKS_EXHAUSTED',
-      `this node has no uid left for another task (${tasksMax})`,
-      {
-        hint: 'Remove tasks, or raise the size of the uid range in node.toml.',
-      },
-    )
-  }
+  assertRoom(parts)
   const created: Task = {
     name: spec.name,
     kind,
@@ -118,10 +114,23 @@ function nextRevision(
     previous: null,
     desired: 'on',
     instances: null,
-    uidIndex,
+    uidIndex: registry.promiseUidIndex(spec.name),
     createdAtMs: nowMs,
   }
   return { revision, task: created }
+}
+
+function assertRoom({ registry, tasksMax, uidsMax }: DeploymentParts): void {
+  const { count } = registry
+  if (count >= tasksMax) {
+    const message = `this node has ${count} tasks, and may have ${tasksMax}`
+    const hint = 'Remove tasks with "quiver rm", or raise limits.tasks in node.toml.'
+    throw new QuiverError('resource_exhausted', 'TASKS_EXHAUSTED', message, { hint })
+  }
+  if (uidsMax === null || count < uidsMax) return
+  const message = `each of the ${uidsMax} user ids of this node belongs to a task`
+  const hint = 'Remove tasks with "quiver rm"; uid.size in node.toml counts for new nodes only.'
+  throw new QuiverError('resource_exhausted', 'UIDS_EXHAUSTED', message, { hint })
 }
 
 async function makeReadyIfAwake(revision: Revision, parts: DeploymentParts): Promise<boolean> {

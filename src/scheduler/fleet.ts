@@ -10,6 +10,7 @@ import type { ExitReason, ExitReport } from '../core/instance.ts'
 import type { Revision, Task } from '../core/task.ts'
 import type { Instance, StdioPlan } from '../drivers/driver.ts'
 
+import type { Admission } from './admission.ts'
 import type { DataPlane } from './data-plane.ts'
 import { describeExit, errorBody, exitError, isUnexpected } from './endings.ts'
 import type { EventLog, NewEvent } from './events.ts'
@@ -20,6 +21,7 @@ import type { Starter } from './starter.ts'
 
 export interface FleetParts {
   readonly starter: Starter
+  readonly admission: Admission
   readonly dataPlane: DataPlane
   readonly events: EventLog
 }
@@ -88,12 +90,12 @@ export class Fleet {
 
   /** The part of a start before the first process. */
   async prepare(task: Task, revision: Revision, stdio: StdioPlan): Promise<ManagedInstance> {
-    const { starter, dataPlane } = this.#parts
+    const { dataPlane } = this.#parts
     const wakeAtMs = monotonicMs()
     const token = Symbol('preparing')
     this.#preparing.set(token, revision.number)
     try {
-      const { instance, materialisedAtNs } = await starter.prepare(task, revision, stdio)
+      const { instance, materialisedAtNs } = await this.#admit(task, revision, stdio)
       const managed = new ManagedInstance(instance, { wakeAtMs, createdAtMs: Date.now() })
       managed.mark('materialise', materialisedAtNs)
       this.#keep(managed)
@@ -133,6 +135,7 @@ export class Fleet {
   adopt(instance: Instance): void {
     const now = monotonicMs()
     const managed = new ManagedInstance(instance, { wakeAtMs: now, createdAtMs: Date.now() })
+    this.#parts.admission.adopt()
     this.#keep(managed)
     if (!managed.isLive) return
     this.#event(managed, {
@@ -257,6 +260,18 @@ export class Fleet {
     return false
   }
 
+  /** A place that an instance takes is given back by its end. */
+  async #admit(task: Task, revision: Revision, stdio: StdioPlan) {
+    const { admission, starter } = this.#parts
+    admission.enter()
+    try {
+      return await starter.prepare(task, revision, stdio)
+    } catch (thrown) {
+      admission.leave()
+      throw thrown
+    }
+  }
+
   async #drained(managed: ManagedInstance, drainMs: number | null): Promise<void> {
     const drained = this.#parts.dataPlane.drain(managed.id, 'retire')
     const { promise: late, resolve } = Promise.withResolvers<void>()
@@ -274,6 +289,7 @@ export class Fleet {
     managed.exit = report
     this.#idleClock.unset(managed)
     this.#parts.dataPlane.revoke(managed.id)
+    this.#parts.admission.leave()
     if (this.#isClosed) return
     const message = `${managed.id} ended: ${describeExit(report, managed.instance.plan.spec)}`
     this.#event(managed, { type: 'instanceExited', reason: report.reason, message })

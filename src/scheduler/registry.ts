@@ -23,6 +23,8 @@ export class TaskRegistry implements AsyncDisposable {
   readonly #tasks = new Map<string, Task>()
   readonly #storeRevisions = new Map<string, number>()
   readonly #revisions = new Map<string, Map<number, Revision>>()
+  /** Uid indexes of tasks that are about to be saved for the first time, by name. */
+  readonly #promised = new Map<string, number>()
   readonly #ending = new AbortController()
   readonly #progress = new EventEmitter()
   #seen = 0
@@ -81,12 +83,24 @@ export class TaskRegistry implements AsyncDisposable {
     }
   }
 
-  /** The smallest index no task has. */
-  freeUidIndex(): number {
-    const taken = new Set([...this.#tasks.values()].map(({ uidIndex }) => uidIndex))
+  /** How many tasks there are, with those that are about to be saved for the first time. */
+  get count(): number {
+    return this.#tasks.size + this.#promised.size
+  }
+
+  /** The smallest index that no task has, for a new task: no other gets it until `keepPromise`. */
+  promiseUidIndex(name: string): number {
+    const tasks = [...this.#tasks.values()].map(({ uidIndex }) => uidIndex)
+    const taken = new Set([...tasks, ...this.#promised.values()])
     let index = 0
     while (taken.has(index)) index++
+    this.#promised.set(name, index)
     return index
+  }
+
+  /** The task is saved, or will not be. */
+  keepPromise(name: string): void {
+    this.#promised.delete(name)
   }
 
   /**

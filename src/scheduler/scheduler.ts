@@ -11,6 +11,7 @@ import type { Driver, Instance, OpenStream, StdioPlan } from '../drivers/driver.
 import type { ImageStore } from '../images/images.ts'
 import type { Store } from '../store/store.ts'
 
+import { Admission } from './admission.ts'
 import { TaskController } from './controller.ts'
 import type { DataPlane } from './data-plane.ts'
 import { deployRevision, type Deployment, type DeployOutcome } from './deployment.ts'
@@ -28,20 +29,24 @@ export interface SchedulerParts {
   readonly dataPlane: DataPlane
   readonly events: EventLog
   readonly openStream: OpenStream
-  /** How many uids the node has for tasks. */
   readonly tasksMax: number
+  /** How many uids the node has for tasks; null: it needs none. */
+  readonly uidsMax: number | null
+  readonly instancesMax: number
 }
 
 export class Scheduler implements AsyncDisposable {
   readonly registry: TaskRegistry
   readonly #parts: SchedulerParts
   readonly #starter: Starter
+  readonly #admission: Admission
   readonly #controllers = new Map<string, TaskController>()
   readonly #queues = new Map<string, Promise<unknown>>()
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts
     this.#starter = new Starter(parts)
+    this.#admission = new Admission(parts.instancesMax)
     this.registry = new TaskRegistry(parts.store)
   }
 
@@ -62,6 +67,7 @@ export class Scheduler implements AsyncDisposable {
     const controller = new TaskController(name, {
       registry: this.registry,
       starter: this.#starter,
+      admission: this.#admission,
       dataPlane: this.#parts.dataPlane,
       events: this.#parts.events,
     })

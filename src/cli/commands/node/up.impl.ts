@@ -10,20 +10,25 @@ import { localFolders } from '../../local.ts'
 import { say } from '../../print.ts'
 import { formatPairs } from '../../table.ts'
 
-interface UpFlags {
-  readonly detach: boolean
-  readonly listenHttp?: string
-  readonly listenHttps?: string
-  readonly listenApi?: string
-  readonly domain?: string
-}
-
+/** Flag → setting of the node, as node.toml has it. */
 const SETTINGS = {
   listenHttp: 'listen.http',
   listenHttps: 'listen.https',
   listenApi: 'listen.api',
   domain: 'domain',
+  run: 'run',
+  tlsCertificate: 'tls.certificate',
+  tlsKey: 'tls.key',
+  uidBase: 'uid.base',
+  uidSize: 'uid.size',
+  limitsTasks: 'limits.tasks',
+  limitsInstances: 'limits.instances',
+  logLevel: 'log.level',
 } as const
+
+interface UpFlags extends Readonly<Partial<Record<keyof typeof SETTINGS, string>>> {
+  readonly detach: boolean
+}
 
 export async function up(this: CliContext, flags: UpFlags): Promise<void> {
   const isDetached = flags.detach
