@@ -312,10 +312,7 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   #send(connection: UpstreamConnection): void {
     this.#connection = connection
     const { upgrade } = this.#asked
-    const head = buildRequestHead(this.#request, {
-      ...this.#asked,
-      upgrade: upgrade?.protocol ?? null,
-    })
+    const head = buildRequestHead(this.#request, this.#asked)
     connection.send(this, head, this.#body, this.#request.method === 'HEAD', upgrade !== null)
     if (this.#body === 'none') return
     if (this.#asked.expectsContinue) this.#response.writeContinue()
@@ -354,12 +351,11 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   }
 
   #count(status: number): void {
-    const { counters } = this.#asked.task
-    const statusClass = `${Math.floor(status / 100)}xx`
-    if (isStatusClass(statusClass)) counters.statuses[statusClass] += 1
+    const { task } = this.#asked
+    task.countStatus(status)
     const instance = this.#instance
     if (instance === null) return
-    counters.starts[this.#kind] += 1
+    task.counters.starts[this.#kind] += 1
     if (!instance.isFresh) return
     instance.isFresh = false
     this.#context.reports.firstByte(instance, this.#asked.requestId, this.#waitMs)
@@ -399,8 +395,4 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
     this.#instance = null
     this.#context.activator.release(this.#revision, instance)
   }
-}
-
-function isStatusClass(text: string): text is '1xx' | '2xx' | '3xx' | '4xx' | '5xx' {
-  return /^[1-5]xx$/.test(text)
 }

@@ -173,6 +173,15 @@ export class Task {
     this.name = route.task
     this.route = route
   }
+
+  countStatus(status: number): void {
+    const { statuses } = this.counters
+    if (status >= 200 && status < 300) statuses['2xx'] += 1
+    else if (status >= 500) statuses['5xx'] += 1
+    else if (status >= 400) statuses['4xx'] += 1
+    else if (status >= 300) statuses['3xx'] += 1
+    else statuses['1xx'] += 1
+  }
 }
 
 export class Fleet {

@@ -15,7 +15,7 @@ import { createServer as createSecureServer, type Server as SecureServer } from 
 import { isIPv6, type BlockList, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-import { Exchange, type ExchangeContext, type ExchangeRequest } from './exchange.ts'
+import { Exchange, type ExchangeContext, type Upgrade } from './exchange.ts'
 import { sendFailure, sendRawFailure, type Failure } from './failure.ts'
 import * as failures from './failures.ts'
 import type { Task } from './fleet.ts'
@@ -143,7 +143,7 @@ export class Front {
     const peer = this.#peer(request.socket)
     peer.response = response
     if (this.#isStopping) response.shouldKeepAlive = false
-    this.#route(request, response, peer, { expectsContinue, upgrade: null })
+    this.#route(request, response, peer, expectsContinue, null)
   }
 
   #receiveUpgrade(request: IncomingMessage, socket: Duplex, rest: Buffer): void {
@@ -155,14 +155,15 @@ export class Front {
     peer.response = response
     const protocol = readUpgrade(request) ?? ''
     const upgrade = { protocol, rest, stopWatching }
-    this.#route(request, response, peer, { expectsContinue: false, upgrade })
+    this.#route(request, response, peer, false, upgrade)
   }
 
   #route(
     request: IncomingMessage,
     response: ServerResponse,
     peer: Peer,
-    options: Pick<ExchangeRequest, 'expectsContinue' | 'upgrade'>,
+    expectsContinue: boolean,
+    upgrade: Upgrade | null,
   ): void {
     const { headersMax } = this.#options.limits
     const checked = checkRequest(request, headersMax)
@@ -185,7 +186,7 @@ export class Front {
     }
     const requestId = this.#requestId(request)
     const { origin } = peer
-    const asked = { task: found, target, host, requestId, origin, ...options }
+    const asked = { task: found, target, host, requestId, origin, upgrade, expectsContinue }
     new Exchange(this.#options.exchanges, request, response, asked).start()
   }
 

@@ -24,8 +24,8 @@ export interface RequestHeadOptions {
   readonly host: string
   readonly requestId: string
   readonly origin: Origin
-  /** Lower-case protocol that the connection is to be switched to. */
-  readonly upgrade: string | null
+  /** Not null: the connection is to be switched to this protocol, in lower case. */
+  readonly upgrade: { readonly protocol: string } | null
 }
 
 /** How to treat a header, by its name in lower case with hyphens. */
@@ -72,7 +72,7 @@ export function buildRequestHead(request: IncomingMessage, options: RequestHeadO
   }
   const { te } = headers
   if (te !== undefined && /\btrailers\b/i.test(String(te))) head += 'TE: trailers\r\n'
-  if (upgrade !== null) head += `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`
+  if (upgrade !== null) head += `Connection: Upgrade\r\nUpgrade: ${upgrade.protocol}\r\n`
   return `${head}${describeOrigin(request, origin, host)}X-Request-Id: ${options.requestId}\r\n`
 }
 
