@@ -151,6 +151,11 @@ void connection_error(struct connection *connection, int number, const char *tex
   connection_send(connection, FRAME_ERROR, line, (size_t)length);
 }
 
+void connection_exit(struct connection *connection, int32_t status) {
+  connection_send(connection, FRAME_EXIT, &status, sizeof status);
+  connection->is_told_end = 1;
+}
+
 static void rest_fired(struct timer *timer) {
   (void)timer;
   source_want(&listener, EPOLLIN);
@@ -206,7 +211,7 @@ void control_broadcast_output(uint8_t type, const uint8_t *bytes, size_t length)
 void control_broadcast_exit(int32_t status) {
   for (size_t at = 0; at < CONNECTIONS_MAX; at++) {
     if (connections[at].attachment == ATTACH_NOT) continue;
-    connection_send(&connections[at], FRAME_EXIT, &status, sizeof status);
+    connection_exit(&connections[at], status);
   }
 }
 
@@ -226,5 +231,11 @@ int control_has_unsent(int is_primary_only) {
     if (is_primary_only && connections[at].attachment != ATTACH_PRIMARY) continue;
     if (queue_length(&connections[at].out) > 0) return 1;
   }
+  return 0;
+}
+
+int control_has_told(void) {
+  for (size_t at = 0; at < CONNECTIONS_MAX; at++)
+    if (is_open(&connections[at]) && connections[at].is_told_end) return 1;
   return 0;
 }

@@ -24,6 +24,7 @@ struct connection {
   int is_blocked; /* its first frame waits until some stdin takes more */
   int is_held;    /* its first frame waits until it reads what it was sent */
   int is_watching;
+  int is_told_end; /* it was sent EXIT, and will hang up */
   enum attachment attachment;
   struct session *session;
 };
@@ -42,10 +43,14 @@ void control_unblock_attached(void);
 int control_is_primary_behind(void);
 /* Whether anything is unsent, to anybody or to primary readers only. */
 int control_has_unsent(int is_primary_only);
+/* Whether somebody who was sent EXIT has not hung up yet. */
+int control_has_told(void);
 
 /* Never fails: a connection that cannot take a frame is closed at its next turn. */
 void connection_send(struct connection *connection, uint8_t type, const void *payload, size_t length);
 void connection_error(struct connection *connection, int number, const char *text);
+/* EXIT: the last frame of an EXEC or ATTACH. */
+void connection_exit(struct connection *connection, int32_t status);
 int connection_is_behind(const struct connection *connection);
 void connection_unblock(struct connection *connection);
 

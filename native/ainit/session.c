@@ -68,7 +68,7 @@ static void on_ended(struct process *process, int wait_status) {
   struct session *session = session_of(process);
   int32_t status = WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
   process_hang_up(process);
-  if (session->connection != NULL) connection_send(session->connection, FRAME_EXIT, &status, sizeof status);
+  if (session->connection != NULL) connection_exit(session->connection, status);
   part(session);
 }
 
@@ -130,6 +130,7 @@ int session_open(struct connection *connection, const uint8_t *records, size_t l
   if (result == 0) {
     *session = (struct session){.connection = connection, .is_used = 1, .kill_timer = {.fire = kill_timer_fired}};
     connection->session = session;
+    connection->is_told_end = 0;
     process_start(&session->process, &owner, &command, &plan);
   }
   int saved = errno;

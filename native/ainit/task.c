@@ -77,10 +77,18 @@ static void write_exit_report(void) {
   if (is_written) renameat(FD_OUT, "exit.new", FD_OUT, "exit");
 }
 
+/*
+ * Whoever was told the end hangs up himself, and input of his that crosses it on its way finds us here: a peer that is gone
+ * would fail his write, and the EXIT that he has not read yet would be lost to him.
+ */
+static int is_flushed(uint64_t waited_ns) {
+  if (waited_ns > FLUSH_PRIMARY_MS * NS_PER_MS) return 1;
+  if (waited_ns > FLUSH_OTHERS_MS * NS_PER_MS) return !control_has_unsent(1);
+  return !control_has_unsent(0) && !control_has_told();
+}
+
 static void flush_timer_fired(struct timer *timer) {
-  uint64_t waited_ns = now_ns() - task.flush_began_ns;
-  int is_late = waited_ns > FLUSH_OTHERS_MS * NS_PER_MS;
-  if (!control_has_unsent(is_late) || waited_ns > FLUSH_PRIMARY_MS * NS_PER_MS) _exit(task.status & 255);
+  if (is_flushed(now_ns() - task.flush_began_ns)) _exit(task.status & 255);
   timer_set(timer, now_ns() + NS_PER_MS);
 }
 
@@ -222,7 +230,7 @@ static void replay_run(void *connection, uint8_t type, const uint8_t *bytes, siz
 
 void task_replay(struct connection *connection) {
   ring_replay(&task.ring, replay_run, connection);
-  if (task.stage == TASK_FLUSHING) connection_send(connection, FRAME_EXIT, &task.status, sizeof task.status);
+  if (task.stage == TASK_FLUSHING) connection_exit(connection, task.status);
 }
 
 void task_pace(void) {

@@ -56,11 +56,6 @@ export class Channel implements Disposable {
     this.#socket.write(encodeFrame(FRAME.SIGNAL, encodeU32(signal)))
   }
 
-  /** Releases a held task. */
-  start(): void {
-    this.#socket.write(encodeFrame(FRAME.START))
-  }
-
   [Symbol.dispose](): void {
     this.#socket.destroy()
   }
@@ -90,9 +85,18 @@ export async function openExec(path: string, request: ExecRequest): Promise<Sess
   return new StdioSession(await dial(path), encodeFrame(FRAME.EXEC, payload))
 }
 
-/** Joins the stdio of the task's own process. */
-export async function openAttach(path: string, isPrimary: boolean): Promise<Session> {
-  const first = encodeFrame(FRAME.ATTACH, Uint8Array.of(isPrimary ? 1 : 0))
+/**
+ * Joins the stdio of the task's own process.
+ *
+ * @param isReleasing  starts a task that is held; on this very connection, so that it cannot end before it is joined
+ */
+export async function openAttach(
+  path: string,
+  isPrimary: boolean,
+  isReleasing: boolean,
+): Promise<Session> {
+  const attach = encodeFrame(FRAME.ATTACH, Uint8Array.of(isPrimary ? 1 : 0))
+  const first = isReleasing ? Buffer.concat([attach, encodeFrame(FRAME.START)]) : attach
   return new StdioSession(await dial(path), first)
 }
 
@@ -151,6 +155,8 @@ class StdioSession implements Session {
     if (type === FRAME.STDERR) this.#output(this.stderr, payload)
     if (type === FRAME.EXIT) this.#status.resolve(payload.readInt32LE(0))
     if (type === FRAME.ERROR) this.#status.reject(sessionError(payload.toString()))
+    // Both are the last frame. The instance waits for us to hang up; closing ends the outputs behind what they hold.
+    if (type === FRAME.EXIT || type === FRAME.ERROR) this.#socket.destroy()
   }
 
   /** Stops reading from the instance while the reader is behind. */

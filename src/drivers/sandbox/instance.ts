@@ -174,9 +174,8 @@ export class SandboxInstance implements Instance {
   async attach(isPrimary: boolean): Promise<Session> {
     this.#assertLive()
     await this.#connected.promise
-    const session = await openAttach(`${this.#paths.socket}.c`, isPrimary)
-    if (isPrimary && this.plan.stdio.isHeld && !this.#hasExeced) this.#channel?.start()
-    return session
+    const isReleasing = isPrimary && this.plan.stdio.isHeld && !this.#hasExeced
+    return await openAttach(`${this.#paths.socket}.c`, isPrimary, isReleasing)
   }
 
   async remove(): Promise<void> {
