@@ -214,7 +214,7 @@ int launch_main(void) {
   make_out_folder(&spec);
   enter_cgroups(&spec);
   const char *egress = spec_get(&spec, "egress"), *lend = spec_get(&spec, "lend");
-  if (egress != NULL) place(FD_EGRESS, open(egress, O_PATH | O_CLOEXEC), "egress", egress);
+  if (egress != NULL) place(FD_EGRESS, open(egress, O_PATH | O_DIRECTORY | O_CLOEXEC), "egress", egress);
   if (lend != NULL) place(FD_LEND, open(lend, O_PATH | O_CLOEXEC), "lend", lend);
   bind_sockets(&spec);
   seal_spec(&spec);

@@ -34,10 +34,13 @@ static struct relay relays[RELAYS_MAX];
 static size_t relay_count;
 static char token[TOKEN_BYTES_MAX + 1];
 
-/* A connection to egress, or -1. Its backlog is kept by the supervisor, so that it is there while egress restarts. */
+/*
+ * A connection to egress, or -1. Its backlog is kept by the supervisor, so that it is there while egress restarts. The folder
+ * and not the socket is held open: a supervisor that was killed is followed by one that binds another socket in it.
+ */
 static int connect_egress(void) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", FD_EGRESS);
+  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/egress.sock", FD_EGRESS);
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
   close(fd);

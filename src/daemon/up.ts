@@ -90,7 +90,7 @@ async function claimIds({ data, uid }: NodeConfig): Promise<Ids> {
 
 /** Instances run as other users: they must be able to pass through, and no more. */
 async function makeFolders({ data, run }: NodeConfig): Promise<void> {
-  for (const folder of [data, run, path.join(run, 'i')]) {
+  for (const folder of [data, run, path.join(run, 'i'), path.join(run, 'e')]) {
     await mkdir(folder, { recursive: true, mode: 0o711 })
     await chmod(folder, 0o711)
   }
@@ -100,7 +100,7 @@ function listeners({ listen, run }: NodeConfig, ids: Ids | undefined): readonly 
   const ownGid = process.getgid?.() ?? 0
   const dataPlaneGid = ids?.egress ?? ownGid
   const socket = (name: string, mode: number, gid: number): Listener => ({
-    kind: name === 'egress' ? 'seqpacket' : 'unix',
+    kind: 'unix',
     name,
     path: path.join(run, `${name}.sock`),
     mode,
@@ -113,8 +113,11 @@ function listeners({ listen, run }: NodeConfig, ids: Ids | undefined): readonly 
     socket('api', 0o600, ownGid),
     socket('link', 0o660, dataPlaneGid),
     socket('tunnel', 0o660, dataPlaneGid),
-    // Instances hold it open without seeing its path: being handed it is the permission.
-    socket('egress', 0o666, ownGid),
+    // Instances hold its folder open without seeing the path: being handed it is the permission.
+    {
+      ...{ kind: 'seqpacket', name: 'egress', mode: 0o666, gid: ownGid },
+      path: path.join(run, 'e', 'egress.sock'),
+    },
   ]
 }
 

@@ -26,7 +26,7 @@ async function openNode(resources: AsyncDisposableStack) {
   const { images, dataFolder } = resources.use(await openTestImages())
   const [runFolder, imageTree] = ['run', 'app'].map((name) => path.join(dataFolder, name))
   if (runFolder === undefined || imageTree === undefined) throw new Error('two folders are made')
-  await mkdir(path.join(runFolder, 'i'), { recursive: true })
+  for (const name of ['i', 'e']) await mkdir(path.join(runFolder, name), { recursive: true })
   await mkdir(imageTree)
   const busybox = await images.resolveBinary({ name: 'busybox', version: undefined })
   const { path: binaryTree } = await images.materialise(busybox.digest)
@@ -57,7 +57,7 @@ async function openNode(resources: AsyncDisposableStack) {
     stdio: { isTerminal: false, isHeld: false, hasStdin: false },
     isRun: false,
   })
-  return { driver, plan, egressPath: host.egressSocketPath }
+  return { driver, plan, egressPath: path.join(host.egressFolder, 'egress.sock') }
 }
 
 async function startInstance(driver: Driver, plan: InstancePlan): Promise<Instance> {

@@ -1,7 +1,7 @@
 /** Ports, streams and relays: how the data plane reaches a task, and how the task reaches out. */
 
 import assert from 'node:assert/strict'
-import { chmodSync, chownSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync } from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import path from 'node:path'
@@ -173,18 +173,21 @@ suite('ainit: ports and streams', () => {
   }
 
   test('a relay hands the accepted socket to egress with token, name and port', async () => {
-    const egressPath = path.join(workshop.folder, 'egress.sock')
-    const listener = fds.listenSeqpacket(egressPath, 0o600)
-    chmodSync(egressPath, 0o600)
-    if (isRoot) chownSync(egressPath, UID, UID)
+    const egressFolder = path.join(workshop.folder, 'e')
+    const egressPath = path.join(egressFolder, 'egress.sock')
+    mkdirSync(egressFolder, { mode: 0o711 })
     await using instance = await Instance.start(workshop, {
       args: ['/tmp/probe', 'connect', '127.0.0.2', '443'],
       records: [
-        ['egress', egressPath],
+        ['egress', egressFolder],
         ['relay', '127.0.0.2:443:api.example.com'],
         ['token', 'secret-token'],
       ],
     })
+    // Bound after the start, as by a node that was killed and came back.
+    const listener = fds.listenSeqpacket(egressPath, 0o600)
+    chmodSync(egressPath, 0o600)
+    if (isRoot) chownSync(egressPath, UID, UID)
     await readable(listener)
     const connection = fds.acceptSeqpacket(listener)
     assert.ok(connection !== undefined)

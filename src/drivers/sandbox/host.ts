@@ -34,7 +34,7 @@ export async function installSandboxHost(options: {
     etcFolder,
     busyboxPath: busybox === null ? null : await install(busybox, path.join(folder, 'busybox')),
     bwrapPath: (await firstExecutable(BWRAP_PATHS)) ?? 'bwrap',
-    egressSocketPath: path.join(options.runFolder, 'egress.sock'),
+    egressFolder: path.join(options.runFolder, 'e'),
     uidBase: options.uidBase,
     streamGid: options.streamGid,
   }

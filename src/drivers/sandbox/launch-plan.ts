@@ -19,7 +19,8 @@ export interface SandboxHost {
   /** Lent to `exec` sessions; null: none on this host. */
   readonly busyboxPath: string | null
   readonly bwrapPath: string
-  readonly egressSocketPath: string
+  /** Holds `egress.sock`, and nothing else: instances keep the folder open, and a new node binds a new socket in it. */
+  readonly egressFolder: string
   /** First uid of the node's range for tasks; null: everything runs as the user of this process. */
   readonly uidBase: number | null
   /** Group that may open streams to instances; null: only this process's user. */
@@ -50,7 +51,7 @@ export function buildRecords(
     ...optional('gid', uid),
     ...each('cgroup', cgroup.outer),
     ...each('task_cgroup', cgroup.task),
-    ...(plan.relays.length > 0 ? [['egress', host.egressSocketPath] as const] : []),
+    ...(plan.relays.length > 0 ? [['egress', host.egressFolder] as const] : []),
     ...optional('lend', host.busyboxPath),
     ...each('bwrap', buildBwrapArgv(plan, host, paths.folder)),
     // Made by ainit, where every port may be bound by every uid: bwrap's own would keep the low ones.
