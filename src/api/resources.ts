@@ -11,9 +11,16 @@ import type { BinaryConfig, ImageConfig } from '../images/images.ts'
 
 /**
  * One word for people: `idle` (nothing runs, a request starts it), `starting`, `running`, `paused`, `stopped` (by a
- * person), `failing` (its last start failed, or it is backing off from a crash loop).
+ * person), `failing` (its last start failed, or it is backing off from a crash loop), `exited` (a run that has ended).
  */
-export type TaskState = 'idle' | 'starting' | 'running' | 'paused' | 'stopped' | 'failing'
+export type TaskState =
+  | 'idle'
+  | 'starting'
+  | 'running'
+  | 'paused'
+  | 'stopped'
+  | 'failing'
+  | 'exited'
 
 export interface TaskView {
   readonly name: string

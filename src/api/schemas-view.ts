@@ -50,7 +50,7 @@ const publish = z.strictObject({
 
 export const task = z.strictObject({
   name: z.string(),
-  state: z.enum(['idle', 'starting', 'running', 'paused', 'stopped', 'failing']),
+  state: z.enum(['idle', 'starting', 'running', 'paused', 'stopped', 'failing', 'exited']),
   desired: z.enum(['on', 'stopped']),
   revision: count,
   image: digest,

@@ -100,6 +100,8 @@ export interface Instance extends AsyncDisposable {
   /** Resolves when the instance has ended and its processes are gone, however it ended. Never rejects. */
   readonly exited: Promise<ExitReport>
 
+  /** False where nothing can be frozen: `pause` is then not called. */
+  readonly canPause: boolean
   pause(): Promise<void>
   resume(): Promise<void>
 

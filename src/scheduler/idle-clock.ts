@@ -49,7 +49,8 @@ export class IdleClock {
     const { stopAfterMs } = managed.instance.plan.spec.scale
     const idleMs = monotonicMs() - managed.idleSinceMs
     if (stopAfterMs !== null && idleMs >= stopAfterMs - 1) this.#actions.stop(managed)
-    else if (managed.instance.state === 'running') this.#actions.pause(managed)
+    else if (managed.instance.state === 'running' && managed.instance.canPause)
+      this.#actions.pause(managed)
   }
 }
 
@@ -57,6 +58,6 @@ export class IdleClock {
 function nextActionMs({ instance }: ManagedInstance): number | undefined {
   const { pauseAfterMs, stopAfterMs } = instance.plan.spec.scale
   if (instance.state === 'paused') return stopAfterMs ?? undefined
-  const times = [pauseAfterMs, stopAfterMs].filter((ms) => ms !== null)
+  const times = [instance.canPause ? pauseAfterMs : null, stopAfterMs].filter((ms) => ms !== null)
   return times.length === 0 ? undefined : Math.min(...times)
 }

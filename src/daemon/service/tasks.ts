@@ -237,7 +237,7 @@ function viewService(task: Task, parts: ServiceParts, port: number): ServiceView
         ? []
         : viewPublish(spec, (address, hostPort) => dataPlane.publishFailure(address, hostPort)),
     instancesReady: ready,
-    isAvailable: task.desired === 'on' && (ready > 0 || state !== 'failing'),
+    isAvailable: ready > 0 || state === 'idle' || state === 'starting',
   }
 }
 

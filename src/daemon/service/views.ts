@@ -23,6 +23,7 @@ export function taskState(task: Task, controller: TaskController | undefined): T
   if (has('running')) return 'running'
   if (has('paused')) return 'paused'
   if (live.length > 0) return 'starting'
+  if (task.kind === 'run') return 'exited'
   if (task.desired === 'stopped') return 'stopped'
   return isFailing(controller) ? 'failing' : 'idle'
 }

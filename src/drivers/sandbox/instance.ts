@@ -131,6 +131,10 @@ export class SandboxInstance implements Instance {
     this.#cgroup.limitCpu(this.plan.spec.limits.cpuMillis)
   }
 
+  get canPause(): boolean {
+    return this.#cgroup.canFreeze
+  }
+
   async pause(): Promise<void> {
     assert(this.#state === 'running', `pause() of an instance that is ${this.#state}`)
     await this.#cgroup.freeze(AbortSignal.timeout(FREEZE_TIMEOUT_MS))

@@ -88,7 +88,7 @@ async function buildRequest(
     terminal: isTerminal ? terminalSize(context) : null,
     hasStdin: flags.stdin ?? !flags.detach,
     isDetached: flags.detach,
-    isRemovedAtEnd: flags.rm,
+    isRemovedAtEnd: flags.rm || (!flags.detach && flags.name === undefined),
   }
 }
 

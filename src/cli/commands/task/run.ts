@@ -29,7 +29,9 @@ export const run = buildCommand({
       ...overrideFlags,
       name: textFlag('Name for logs, stop and exec', 'name'),
       detach: onFlag('Leave it running and print its name'),
-      rm: onFlag('Remove its folder and log when it ends'),
+      rm: onFlag(
+        'Forget it with its log when it ends, as a foreground run without a name always is',
+      ),
       terminal: {
         kind: 'boolean',
         brief: 'Give it a terminal; by default when yours is one',
