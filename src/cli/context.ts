@@ -26,7 +26,7 @@ export interface CliContext extends CommandContext {
     readonly stdout: Output
     readonly stderr: Output
     readonly env: Readonly<Record<string, string | undefined>>
-    exitCode?: number | string | null | undefined
+    exitCode?: number | string | null
   }
   readonly stdin: Input
   /** Where relative paths begin. */

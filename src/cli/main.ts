@@ -22,16 +22,17 @@ async function main(): Promise<void> {
     const context = buildContext()
     if (process.env['QUIVER_COMPLETE'] === '1') return await complete(argv, context)
     await run(app, argv, context)
+    process.exitCode = translateStatus(context.process.exitCode)
   } catch (thrown) {
     process.stderr.write(`${renderError(thrown)}\n`)
     process.exitCode = CODES[QuiverError.from(thrown).code].exit
   }
-  process.exitCode = translateStatus(process.exitCode)
 }
 
 /** The command line parser has negative statuses of its own: wrong use, or a bug. */
-function translateStatus(status: typeof process.exitCode): typeof process.exitCode {
-  if (typeof status !== 'number' || status >= 0) return status
+function translateStatus(status: CliContext['process']['exitCode']): number {
+  if (typeof status !== 'number') return 0
+  if (status >= 0) return status
   const isUsage = status === -4 || status === -5
   return isUsage ? CODES.invalid_argument.exit : CODES.internal.exit
 }
@@ -53,8 +54,9 @@ function buildContext(): CliContext {
       controller.abort(new QuiverError('canceled', 'INTERRUPTED', 'interrupted'))
     })
   }
+  const { stdout, stderr, env } = process
   return {
-    process,
+    process: { stdout, stderr, env },
     stdin: process.stdin,
     folder: process.cwd(),
     signal: controller.signal,
