@@ -174,7 +174,8 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
     const response = this.#response
     // Trailers need chunks, which only HTTP/1.1 has, and which a length excludes.
     const isChunked = head.contentLength === null && this.#request.httpVersion === '1.1'
-    const headers = selectResponseHeaders(head, isChunked)
+    const hasBody = this.#request.method !== 'HEAD' && head.status !== 204 && head.status !== 304
+    const headers = selectResponseHeaders(head, isChunked && hasBody)
     headers.push('X-Request-Id', requestId)
     headers.push('Server-Timing', describeTiming(this.#kind, this.#waitMs))
     if (this.#asked.task.route.sticky === 'cookie') this.#addCookie(headers)

@@ -80,6 +80,7 @@ export function sendRawFailure(socket: Duplex, failure: Failure, requestId: stri
   const body = formatBody(failure, requestId)
   const firstLine = `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status] ?? ''}`
   const headers = [...formatHeaders(failure, body, requestId), 'Connection', 'close']
+  socket.on('error', () => socket.destroy())
   socket.end(formatHead(firstLine, headers) + body)
   closeAfterLingering(socket)
 }

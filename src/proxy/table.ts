@@ -21,7 +21,7 @@ interface HostRoutes<T> {
   tree: PathTree<T> | null
 }
 
-const HOSTS_CACHED_MAX = 4096
+const HOSTS_CACHED_MAX = 16_384
 
 export class RouteTable<T> {
   readonly #exact = new Map<string, HostRoutes<T>>()

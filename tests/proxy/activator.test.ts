@@ -342,6 +342,25 @@ test('activity and counters are reported, together and only when they change', a
   assert.equal(tasks['hello']?.starts['warm'], 20)
 })
 
+test('10,000 tasks are told in one message, and each is found', async () => {
+  await using bench = await openBench()
+  const instance = await bench.serve('i1', hello)
+  const tasks = Array.from({ length: 10_000 }, (_, index) =>
+    buildTask({ task: `t${index}`, routes: [`t${index}.localhost`] }),
+  )
+  const last = buildTask({
+    task: 't9999',
+    routes: ['t9999.localhost'],
+    revisions: [{ instances: [instance] }],
+  })
+  bench.control.send({ type: 'table', tasks: [...tasks.slice(0, -1), last] })
+  await bench.control.settled()
+  assert.equal((await ask(bench, '/', { headers: 'Host: t9999.localhost\r\n' })).status, 200)
+  bench.control.send({ type: 'table', tasks: [last] })
+  await bench.control.settled()
+  assert.equal((await ask(bench, '/', { headers: 'Host: t1.localhost\r\n' })).status, 404)
+})
+
 test('SIGTERM lets requests end and accepts no more', async () => {
   await using bench = await openBench()
   const slow = holdRequests()

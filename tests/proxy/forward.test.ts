@@ -322,6 +322,12 @@ test('answers that are not HTTP are 502 and never reach the client', async () =>
   }
 })
 
+test('a HEAD may announce trailers', async () => {
+  await using bench = await openBench()
+  await serveRaw(bench, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n')
+  assert.equal((await ask(bench, '/', { method: 'HEAD' })).status, 200)
+})
+
 test('bytes beyond an answer do not become the answer to the next request', async () => {
   await using bench = await openBench()
   const poison = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison'
