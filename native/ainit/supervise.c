@@ -59,6 +59,7 @@ static void start(struct process *process) {
   process->kill_at = 0;
   process->pid = process_spawn(&plan, process, lock);
   if (process->pid > 0) {
+    if (lock_record(lock, plan.processes, plan.process_count) != 0) say("lock: %s", strerror(errno));
     say("%s started pid=%d", process->name, (int)process->pid);
     return;
   }

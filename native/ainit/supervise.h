@@ -86,6 +86,8 @@ void listeners_unlink(const struct listener *listeners, size_t count);
 
 /* supervise_lock.c: takes the lock and writes our pid into it. The descriptor, or -1 with the problem. */
 int lock_take(const char *path, struct problem *problem);
+/* Writes our pid and those of the running processes into the lock. 0, or -1 with errno. */
+int lock_record(int fd, const struct process *processes, size_t count);
 
 /* supervise_spawn.c: starts `process`, whose sockets come first and the lock's descriptor after them. The pid, or -1. */
 pid_t process_spawn(const struct plan *plan, const struct process *process, int lock);

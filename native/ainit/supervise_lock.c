@@ -1,7 +1,8 @@
-/* One supervisor per node (supervise.h): a lock file that holds the pid of who has it. */
+/* One supervisor per node (supervise.h): a lock file that holds the pid of who has it, and those of its children. */
 #define _GNU_SOURCE
 #include "supervise.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +19,9 @@
  * how long it waits for them.
  */
 #define LEFTOVER_MS_MAX 15000
+/* Most end by themselves (PR_SET_PDEATHSIG); one that changed its uid was never told, and is told then. */
+#define TELL_MS 500
+#define KILL_MS 12000
 #define RETRY_MS 20
 /* A holder that was just killed takes a moment to die: it must have been seen alive for this long. */
 #define ALIVE_MS_MIN 100
@@ -29,11 +34,40 @@ static pid_t read_pid(int fd) {
   return (pid_t)strtol(text, NULL, 10);
 }
 
-static int write_pid(int fd) {
-  char text[16];
+int lock_record(int fd, const struct process *processes, size_t count) {
+  char text[16 * (PROCESSES_MAX + 1)];
   int length = snprintf(text, sizeof text, "%d\n", (int)getpid());
-  if (ftruncate(fd, 0) != 0) return -1;
-  return pwrite(fd, text, (size_t)length, 0) == length ? 0 : -1;
+  for (size_t i = 0; i < count; i++)
+    if (processes[i].pid > 0)
+      length += snprintf(text + length, sizeof text - (size_t)length, "%d\n", (int)processes[i].pid);
+  if (pwrite(fd, text, (size_t)length, 0) != length) return -1;
+  return ftruncate(fd, length);
+}
+
+/* Whether `pid` has our lock file open. Numbers are used again by strangers, and a stranger has not. */
+static int has_open(pid_t pid, int fd) {
+  char path[64];
+  struct stat ours, theirs;
+  int found = 0;
+  snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+  DIR *folder = opendir(path);
+  if (folder == NULL || fstat(fd, &ours) != 0) return 0;
+  for (struct dirent *entry; !found && (entry = readdir(folder)) != NULL;)
+    found = fstatat(dirfd(folder), entry->d_name, &theirs, 0) == 0 && theirs.st_ino == ours.st_ino &&
+            theirs.st_dev == ours.st_dev;
+  closedir(folder);
+  return found;
+}
+
+/* Signals the recorded children of a dead supervisor. The first line is its own pid. */
+static void signal_leftovers(int fd, int signal) {
+  char text[16 * (PROCESSES_MAX + 1)];
+  ssize_t length = pread(fd, text, sizeof text - 1, 0);
+  text[length > 0 ? length : 0] = '\0';
+  for (char *line = strchr(text, '\n'); line != NULL && line[1] != '\0'; line = strchr(line + 1, '\n')) {
+    pid_t pid = (pid_t)strtol(line + 1, NULL, 10);
+    if (pid > 1 && has_open(pid, fd)) kill(pid, signal);
+  }
 }
 
 /* A zombie has let go of everything, and may stay for as long as its parent does not care. */
@@ -68,6 +102,8 @@ static int wait_for(int fd, pid_t *holder) {
       errno = EWOULDBLOCK;
       return -1;
     }
+    if (alive == 0 && waited == TELL_MS) signal_leftovers(fd, SIGTERM);
+    if (alive == 0 && waited == KILL_MS) signal_leftovers(fd, SIGKILL);
     nanosleep(&pause, NULL);
   }
 }
@@ -76,7 +112,7 @@ int lock_take(const char *path, struct problem *problem) {
   pid_t holder = 0;
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return problem_set(problem, STATUS_SYSTEM, "", "cannot open %s: %s", path, strerror(errno));
-  if (wait_for(fd, &holder) == 0 && write_pid(fd) == 0) return descriptor_move_up(fd);
+  if (wait_for(fd, &holder) == 0 && lock_record(fd, NULL, 0) == 0) return descriptor_move_up(fd);
   int number = errno;
   close(fd);
   if (number != EWOULDBLOCK) return problem_set(problem, STATUS_SYSTEM, "", "cannot lock %s: %s", path, strerror(number));

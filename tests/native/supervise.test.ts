@@ -10,6 +10,7 @@ import { suite, test } from 'node:test'
 
 import { close, listenSeqpacket } from '../../src/fds/fds.ts'
 
+import { mutate, randomFrom } from './mutation.ts'
 import {
   ask,
   descriptorsOf,
@@ -251,10 +252,10 @@ suite('the lock', () => {
 
   test('after kill -9 the next one begins when the processes of the first have ended', async (t) => {
     const slow = shell(
-      'trap "sleep 0.2; echo gone >&2; exit 0" TERM; echo up >&2; while :; do sleep 0.01; done',
+      'trap "sleep 0.2; exit 0" TERM; echo trapped >&2; while :; do sleep 0.01; done',
     )
     const first = await supervise(t, ['listen=http tcp 127.0.0.1:0', 'process=p', ...slow])
-    await first.says(/up/)
+    await first.says(/trapped/)
     const child = await first.pidOf('p')
     const address = await first.addressOf('http')
     first.child.kill('SIGKILL')
@@ -276,10 +277,10 @@ test(
   async (t) => {
     // A change of uid by the process itself forgets its parent-death signal.
     const lost = ['/usr/bin/setpriv', '--reuid=12345', '--clear-groups', '/bin/sh', '-c']
-    const line = 'echo up >&2; exec sleep 1000'
+    const line = 'echo changed >&2; exec sleep 1000'
     const records = ['process=p', ...[...lost, line].map((arg) => `arg=${arg}`)]
     const first = await supervise(t, records)
-    await first.says(/up/)
+    await first.says(/changed/)
     const child = await first.pidOf('p')
     first.child.kill('SIGKILL')
     await first.exited
@@ -371,32 +372,3 @@ suite('the file', () => {
     }
   })
 })
-
-/** Numbers below 2³², the same every time (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return (mixed ^ (mixed >>> 14)) >>> 0
-  }
-}
-
-/** One to three bytes changed, removed, doubled or cut off. */
-function mutate(valid: Uint8Array, random: () => number): Uint8Array {
-  let bytes = Buffer.from(valid)
-  for (let count = (random() % 3) + 1; count > 0; count--) {
-    const at = random() % bytes.length
-    const [head, tail] = [bytes.subarray(0, at), bytes.subarray(at + 1)]
-    const kinds = [
-      () => Buffer.concat([head, Buffer.from([random() & 0xff]), tail]),
-      () => Buffer.concat([head, tail]),
-      () => Buffer.concat([head, bytes.subarray(at, at + 9), bytes.subarray(at)]),
-      () => Buffer.concat([head, Buffer.from([0]), tail]),
-      () => (random() % 8 === 0 ? Buffer.from(head) : bytes),
-    ]
-    bytes = kinds[random() % kinds.length]?.() ?? bytes
-  }
-  return bytes
-}
