@@ -9,6 +9,16 @@ import type { ErrorBody, TaskCounters } from '../core/link.ts'
 import type { Isolation, TaskSpec, TrafficShare } from '../core/task.ts'
 import type { BinaryConfig, ImageConfig } from '../images/images.ts'
 
+export type {
+  DeployRequest,
+  EventQuery,
+  LogQuery,
+  PublishRequest,
+  RunRequest,
+  SpecOverrides,
+  TerminalSize,
+} from './requests.ts'
+
 /**
  * One word for people: `idle` (nothing runs, a request starts it), `starting`, `running`, `paused`, `stopped` (by a
  * person), `failing` (its last start failed, or it is backing off from a crash loop), `exited` (a run that has ended).
@@ -126,36 +136,6 @@ export interface PhaseView {
   readonly durationMs: number
 }
 
-/** What a deployment or a run changes of the image's `spec`; absent: nothing. */
-export interface SpecOverrides {
-  /** Replaces what follows the binary in argv. */
-  readonly args?: readonly string[] | undefined
-  /** Merged over the image's. */
-  readonly env?: Readonly<Record<string, string>> | undefined
-  readonly memoryBytes?: number | undefined
-  readonly cpuMillis?: number | undefined
-  readonly isolation?: Isolation | undefined
-  /** Published ports; each replaces the image's declaration of the same `port`. */
-  readonly publish?: readonly PublishRequest[] | undefined
-}
-
-export interface PublishRequest {
-  readonly address: string
-  readonly hostPort: number
-  readonly port: number
-}
-
-export interface DeployRequest {
-  readonly image: Digest
-  /** The image's own name unless given. */
-  readonly name?: string | undefined
-  /** A named start configuration of the image. */
-  readonly config?: string | undefined
-  readonly overrides?: SpecOverrides | undefined
-  /** Of new requests for the new revision, 1–100; 100 unless given. The rest stays with the current revision. */
-  readonly trafficPercent?: number | undefined
-}
-
 export interface DeployResult {
   readonly task: string
   readonly revision: number
@@ -195,29 +175,6 @@ export interface DeployDifference {
   }[]
 }
 
-export interface RunRequest {
-  readonly image: Digest
-  /** A task name of its own for a detached run; made up unless given. */
-  readonly name?: string | undefined
-  readonly config?: string | undefined
-  readonly overrides?: SpecOverrides | undefined
-  /** Not null: a pseudo-terminal of this size is the program's stdio. */
-  readonly terminal: TerminalSize | null
-  readonly hasStdin: boolean
-  /**
-   * False: the program waits for the first primary attachment, so that it sees every byte, and the instance is
-   * stopped when that attachment is lost. True: it starts at once and outlives the client.
-   */
-  readonly isDetached: boolean
-  /** Folder and logs go when it ends. */
-  readonly isRemovedAtEnd: boolean
-}
-
-export interface TerminalSize {
-  readonly rows: number
-  readonly columns: number
-}
-
 export interface RunResult {
   readonly instance: string
   /** The name that `logs`, `stop`, `exec` take. */
@@ -236,21 +193,6 @@ export interface LogRecord {
   readonly text: string
 }
 
-export interface LogQuery {
-  /** Milliseconds since the epoch. */
-  readonly sinceMs?: number | undefined
-  /** Only the last lines before following. */
-  readonly tail?: number | undefined
-  /** Go on with what is written from now on, until aborted. */
-  readonly follow?: boolean | undefined
-  /** The instance before the newest one. */
-  readonly previous?: boolean | undefined
-  /** An ECMAScript regular expression that a line must match. */
-  readonly grep?: string | undefined
-  /** Only lines that mention this request id. */
-  readonly requestId?: string | undefined
-}
-
 export interface EventView {
   /** Grows by one; gaps only where old events were dropped. */
   readonly sequence: number
@@ -263,12 +205,6 @@ export interface EventView {
   /** Of failures and ends: stable, as in errors and exit reports. */
   readonly reason: string | null
   readonly message: string
-}
-
-export interface EventQuery {
-  readonly sinceMs?: number | undefined
-  readonly follow?: boolean | undefined
-  readonly task?: string | undefined
 }
 
 /** What `top` shows. */
