@@ -50,7 +50,10 @@ export const NodeSchema = z.strictObject({
         .whole(1000, 2_000_000_000)
         .default(200_000)
         .describe('First user id that tasks get; proxy and egress have the first two.'),
-      size: field.whole(3, 1_000_000).default(25_000).describe('Number of user ids; counts for new nodes only.'),
+      size: field
+        .whole(3, 1_000_000)
+        .default(25_000)
+        .describe('Number of user ids; counts for new nodes only.'),
     })
     .prefault({}),
   limits: z
