@@ -15,15 +15,13 @@ import { parseToEgress } from '../egress/message.ts'
 import { buildSystemResolver } from '../egress/resolve.ts'
 import { openLinkClient } from '../link/client.ts'
 
+import { dropPrivileges, type Identity } from './privileges.ts'
 import { takeSockets } from './sockets.ts'
 
 /** The first argument. */
-export interface EgressConfig {
+export interface EgressConfig extends Identity {
   /** The node's run folder, where `link.sock` and `tunnel.sock` are. */
   readonly run: string
-  /** Numeric; absent: stay who we are. */
-  readonly uid?: number
-  readonly gid?: number
   /** From SIGTERM until what is still open is cut. Keep it below the supervisor's `stop_ms`. */
   readonly drainMs?: number
 }
@@ -69,19 +67,10 @@ function isConfig(value: unknown): value is EgressConfig {
   return typeof run === 'string' && Object.values(numbers).every(Number.isSafeInteger)
 }
 
-/** Groups first: without root they can no longer be changed. */
-function dropPrivileges({ uid, gid }: EgressConfig): void {
-  if (gid !== undefined) {
-    process.setgroups?.([])
-    process.setgid?.(gid)
-  }
-  if (uid !== undefined) process.setuid?.(uid)
-}
-
 function untilTold(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
-  process.once('SIGTERM', () => resolve())
-  process.once('SIGINT', () => resolve())
+  process.on('SIGTERM', () => resolve())
+  process.on('SIGINT', () => resolve())
   return promise
 }
 

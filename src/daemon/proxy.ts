@@ -16,21 +16,17 @@ import type { Certificate } from '../proxy/front.ts'
 import { Proxy } from '../proxy/proxy.ts'
 import { openStreams } from '../proxy/streams.ts'
 
+import { dropPrivileges, type Identity } from './privileges.ts'
 import { takeSockets } from './sockets.ts'
 
 /** The first argument. */
-export interface ProxyConfig {
+export interface ProxyConfig extends Identity {
   /** The node's run folder, where `link.sock` is. */
   readonly run: string
   /** PEM files for the `https` socket; read before privileges are given up. Absent: no HTTPS. */
   readonly tls?: { readonly key: string; readonly cert: string }
   /** Addresses and networks that may say where a request came from. */
   readonly trusted?: readonly string[]
-  /** Numeric; absent: stay who we are. */
-  readonly uid?: number
-  readonly gid?: number
-  /** Supplementary: those that may use the link and bind the tunnel. */
-  readonly groups?: readonly number[]
   /** From SIGTERM until what is still open is cut. Keep it below the supervisor's `stop_ms`. */
   readonly drainMs?: number
 }
@@ -113,19 +109,10 @@ function isConfig(value: unknown): value is ProxyConfig {
   return typeof run === 'string' && isTlsValid && areLists && areNumbers
 }
 
-/** Groups first: without root they can no longer be changed. */
-function dropPrivileges({ uid, gid, groups = [] }: ProxyConfig): void {
-  if (gid !== undefined) {
-    process.setgroups?.([...groups])
-    process.setgid?.(gid)
-  }
-  if (uid !== undefined) process.setuid?.(uid)
-}
-
 function untilTold(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
-  process.once('SIGTERM', () => resolve())
-  process.once('SIGINT', () => resolve())
+  process.on('SIGTERM', () => resolve())
+  process.on('SIGINT', () => resolve())
   return promise
 }
 
