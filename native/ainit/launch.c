@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -87,6 +88,18 @@ static void take_lock(const char *folder) {
   if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0) fail("lock", errno, "%s is in use", folder);
   place(FD_LOCK, lock, "lock", folder);
   close(dir);
+}
+
+/*
+ * Whoever asked for the instance may have been killed meanwhile. His successor finds what he began by its lock, so the question
+ * comes after the lock: either he sees that we live, or we see that nobody waits for us any more.
+ */
+static void check_wanted(void) {
+  struct pollfd channel = {.fd = FD_SPEC};
+  struct stat status;
+  if (fstat(FD_SPEC, &status) < 0 || !S_ISSOCK(status.st_mode)) return;
+  if (poll(&channel, 1, 0) > 0 && (channel.revents & POLLHUP) != 0)
+    fail("wanted", EPIPE, "whoever asked for the instance has gone");
 }
 
 static void make_out_folder(const struct spec *spec) {
@@ -211,6 +224,7 @@ int launch_main(void) {
   check_keys(&spec);
   detach();
   take_lock(spec_get(&spec, "dir"));
+  check_wanted();
   make_out_folder(&spec);
   enter_cgroups(&spec);
   const char *egress = spec_get(&spec, "egress"), *lend = spec_get(&spec, "lend");

@@ -115,8 +115,11 @@ function listeners({ listen, run }: NodeConfig, ids: Ids | undefined): readonly 
     socket('tunnel', 0o660, dataPlaneGid),
     // Instances hold its folder open without seeing the path: being handed it is the permission.
     {
-      ...{ kind: 'seqpacket', name: 'egress', mode: 0o666, gid: ownGid },
+      kind: 'seqpacket',
+      name: 'egress',
       path: path.join(run, 'e', 'egress.sock'),
+      mode: 0o666,
+      gid: ownGid,
     },
   ]
 }

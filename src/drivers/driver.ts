@@ -30,8 +30,8 @@ export interface Driver extends AsyncDisposable {
 
   /**
    * Called once, before any `prepare`: finds what an earlier control process left. Live instances are returned in
-   * the state they are in; what is dead is cleaned up and returned as `exited` once, so that its end can be told.
-   * Touches only what belongs to this node.
+   * the state they are in; what is dead is cleaned up and returned as ended, with the report it ended with, until it is
+   * removed. Touches only what belongs to this node.
    */
   adopt(): Promise<readonly Instance[]>
 }
@@ -79,8 +79,10 @@ export interface Instance extends AsyncDisposable {
   readonly plan: InstancePlan
   readonly state: InstanceState
   readonly phases: readonly Phase[]
-  /** Folder on the host with `log/`, kept until `remove`. */
+  /** Folder on the host with `log/`, kept until `remove`. The scheduler may keep a file `story.json` of its own there. */
   readonly folder: string
+  /** Why it is being stopped, also by an earlier control process; undefined when nobody has asked for that. */
+  readonly stopReason: ExitReason | undefined
 
   /** How the data plane opens a stream to a port of the instance. */
   readonly endpoint: Endpoint

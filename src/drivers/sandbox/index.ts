@@ -3,21 +3,26 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import { QuiverError } from '../../core/error.ts'
-import { openLock } from '../../fds/lock.ts'
+import { isLockHeld, openLock } from '../../fds/lock.ts'
 import type { Capabilities, Driver, Instance, InstancePlan, ProbeReport } from '../driver.ts'
 
 import { openCgroups, type CgroupHierarchy } from './cgroup.ts'
 import { SandboxInstance, type InstancePaths } from './instance.ts'
 import { buildHosts, type SandboxHost } from './launch-plan.ts'
 import { probeHost } from './probe.ts'
+import { readPlan, writePlan } from './record.ts'
 
 export type { SandboxHost } from './launch-plan.ts'
 export { installSandboxHost } from './host.ts'
 
 const MEMORY_BYTES_MIN = 4 * 1024 * 1024
 const ADOPTION_TIMEOUT_MS = 5000
+const ADOPTION_RETRY_MS = 5
+/** `<task>-<revision>-<random>`: whatever is called otherwise in our folders is somebody else's. */
+const INSTANCE_ID = /^[a-z0-9-]+-\d+-[a-z0-9]{6,}$/
 
 /** @param nodeId  names the node's control groups; never shared by two nodes of a host */
 export async function openSandboxDriver(host: SandboxHost, nodeId: string): Promise<Driver> {
@@ -59,16 +64,17 @@ class SandboxDriver implements Driver {
     const paths = this.#paths(plan.id)
     const cgroup = this.#cgroups.group(plan.id)
     await mkdir(paths.folder, { mode: 0o711 })
-    await writeFile(path.join(paths.folder, 'plan.json'), JSON.stringify({ ...plan, env: {} }), {
-      mode: 0o600,
-    })
+    writePlan(paths.folder, plan)
     await writeFile(path.join(paths.folder, 'hosts'), buildHosts(plan), { mode: 0o644 })
     cgroup.create({ ...limits, cpuMillis: limits.startCpuMillis })
     return new SandboxInstance(plan, this.#host, paths, cgroup)
   }
 
   async adopt(): Promise<readonly Instance[]> {
-    const ids = await readdir(this.#host.instancesFolder)
+    const entries = await readdir(this.#host.instancesFolder, { withFileTypes: true })
+    const ids = entries
+      .filter((entry) => entry.isDirectory() && INSTANCE_ID.test(entry.name))
+      .map(({ name }) => name)
     const found = await Promise.all(ids.map((id) => this.#adoptOne(id)))
     const instances = found.filter((instance) => instance !== undefined)
     await this.#removeStrayGroups(new Set(ids))
@@ -81,6 +87,7 @@ class SandboxDriver implements Driver {
     const paths = this.#paths(id)
     const plan = await readPlan(paths.folder)
     const cgroup = this.#cgroups.group(id)
+    // Held while we bury it: a launch that comes late must not begin.
     await using lock = await openLock(path.join(paths.folder, 'lock'))
     if (plan === undefined) {
       // Never got as far as a plan: nothing was started from it.
@@ -91,27 +98,28 @@ class SandboxDriver implements Driver {
     }
     const instance = new SandboxInstance(plan, this.#host, paths, cgroup)
     const isDead = lock !== undefined
-    if (isDead || !(await this.#reconnect(instance))) await instance.bury()
+    if (isDead || !(await this.#reconnect(instance, paths))) await instance.bury()
     return instance
   }
 
-  /** False when it holds its lock but does not answer: it is then ended. */
-  async #reconnect(instance: SandboxInstance): Promise<boolean> {
-    const { promise: late, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => reject(new Error('no answer')), ADOPTION_TIMEOUT_MS)
-    try {
-      await Promise.race([instance.reconnect(), late])
-      return true
-    } catch {
-      return false
-    } finally {
-      clearTimeout(timer)
+  /** False when it dies meanwhile, or holds its lock but does not answer: it is then ended. */
+  async #reconnect(instance: SandboxInstance, { folder }: InstancePaths): Promise<boolean> {
+    const signal = AbortSignal.timeout(ADOPTION_TIMEOUT_MS)
+    for (;;) {
+      try {
+        await instance.reconnect(signal)
+        return true
+      } catch {
+        // Its launch may be under way, before its sockets are bound.
+        if (signal.aborted || !(await isLockHeld(path.join(folder, 'lock')))) return false
+        await delay(ADOPTION_RETRY_MS)
+      }
     }
   }
 
   async #removeStrayGroups(ids: ReadonlySet<string>): Promise<void> {
     for (const id of this.#cgroups.list()) {
-      if (ids.has(id)) continue
+      if (ids.has(id) || !INSTANCE_ID.test(id)) continue
       const cgroup = this.#cgroups.group(id)
       await cgroup.kill()
       await cgroup.remove()
@@ -125,14 +133,5 @@ class SandboxDriver implements Driver {
       folder: path.join(this.#host.instancesFolder, id),
       socket: path.join(this.#host.socketFolder, name),
     }
-  }
-}
-
-async function readPlan(folder: string): Promise<InstancePlan | undefined> {
-  try {
-    const plan: InstancePlan = JSON.parse(await readFile(path.join(folder, 'plan.json'), 'utf8'))
-    return plan
-  } catch {
-    return undefined
   }
 }

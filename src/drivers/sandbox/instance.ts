@@ -27,6 +27,7 @@ import {
 import { buildReport, startFailure } from './ending.ts'
 import { declaredPorts, type SandboxHost } from './launch-plan.ts'
 import { launch } from './launch.ts'
+import { readReport, readStopReason, writeReport, writeStopReason } from './record.ts'
 
 export interface InstancePaths {
   readonly folder: string
@@ -81,6 +82,10 @@ export class SandboxInstance implements Instance {
     return this.#phases
   }
 
+  get stopReason(): ExitReason | undefined {
+    return this.#stopReason
+  }
+
   get exited(): Promise<ExitReport> {
     return this.#exited.promise
   }
@@ -109,21 +114,31 @@ export class SandboxInstance implements Instance {
     }
   }
 
-  /** Takes over an instance that an earlier control process started. */
-  async reconnect(): Promise<void> {
+  /**
+   * Takes over an instance that an earlier control process started.
+   *
+   * @throws QuiverError `unavailable/INSTANCE_GONE` when it does not answer (yet)
+   */
+  async reconnect(signal: AbortSignal): Promise<void> {
+    const replayed = Promise.withResolvers<void>()
+    this.#onReplayed = replayed.resolve
+    await this.#watch()
     this.#isLaunched = true
     this.#state = 'starting'
-    await this.#watch(() => void this.#finishAdopted())
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#onReplayed = resolve
-    await promise
-    if (!this.#isReady()) return
+    this.#stopReason = readStopReason(this.folder)
+    const abort = () => replayed.reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    // What dies meanwhile is finished by its closed connection.
+    await Promise.race([replayed.promise, this.exited])
+    signal.removeEventListener('abort', abort)
+    if (this.#isOver() || !this.#isReady()) return
     this.#move('running')
     if (this.#cgroup.isFrozen) this.#move('paused')
   }
 
   /** Tells the end of an instance that was dead when it was found. */
   async bury(): Promise<void> {
+    this.#stopReason ??= readStopReason(this.folder)
     await this.#finish('LOST')
   }
 
@@ -137,7 +152,13 @@ export class SandboxInstance implements Instance {
 
   async pause(): Promise<void> {
     assert(this.#state === 'running', `pause() of an instance that is ${this.#state}`)
-    await this.#cgroup.freeze(AbortSignal.timeout(FREEZE_TIMEOUT_MS))
+    try {
+      await this.#cgroup.freeze(AbortSignal.timeout(FREEZE_TIMEOUT_MS))
+    } catch {
+      // A process that does not freeze, or an end that came in between: it goes on as it is.
+      this.#cgroup.thaw()
+      return
+    }
     if (this.#state === 'running') this.#move('paused')
   }
 
@@ -153,7 +174,7 @@ export class SandboxInstance implements Instance {
 
   async stop(reason: ExitReason, graceMs: number): Promise<ExitReport> {
     if (this.#isOver()) return await this.exited
-    this.#stopReason ??= reason
+    this.#willStop(reason)
     if (!this.#hasExeced || graceMs <= 0) {
       await this.#kill(reason)
       return await this.exited
@@ -189,6 +210,7 @@ export class SandboxInstance implements Instance {
 
   /** Lets go of it; it goes on. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isLetGo = true
     this.#channel?.[Symbol.dispose]()
     this.#channel = undefined
   }
@@ -198,14 +220,14 @@ export class SandboxInstance implements Instance {
     const launched = await launch(this.plan, this.#host, this.#paths, this.#cgroup)
     void launched.ended.then(() => this.#finish('KILLED'))
     await launched.bound
-    await this.#watch(() => {})
+    await this.#watch()
   }
 
-  async #watch(onClose: () => void): Promise<void> {
+  async #watch(): Promise<void> {
     this.#channel = await watchEvents(
       `${this.#paths.socket}.c`,
       (event) => this.#handle(event),
-      onClose,
+      () => void this.#finishDisconnected(),
     )
     this.#connected.resolve()
   }
@@ -249,22 +271,32 @@ export class SandboxInstance implements Instance {
     return this.#elsewhere.size > 0 ? 'WRONG_PORT' : 'START_TIMEOUT'
   }
 
+  #willStop(reason: ExitReason): void {
+    if (this.#stopReason !== undefined) return
+    this.#stopReason = reason
+    writeStopReason(this.folder, reason)
+  }
+
   async #kill(reason: ExitReason): Promise<void> {
     if (this.#isOver()) return
-    this.#stopReason ??= reason
+    this.#willStop(reason)
     if (!this.#isLaunched) return await this.#finish(reason)
     await this.#cgroup.kill()
     await this.exited
   }
 
-  /** The connection to an adopted instance has closed: it is dying. */
-  async #finishAdopted(): Promise<void> {
+  /**
+   * PID 1 is dying. Nobody else would tell of an adopted instance; and of one whose task is frozen, the end comes only
+   * when it is thawed.
+   */
+  async #finishDisconnected(): Promise<void> {
     if (this.#isOver() || this.#channel === undefined) return
     await this.#finish('KILLED')
   }
 
   async #finish(fallback: ExitReason): Promise<void> {
-    if (this.#isFinishing) return
+    // Once let go of, its end is told by whoever has adopted it.
+    if (this.#isFinishing || this.#isLetGo) return
     this.#isFinishing = true
     const { oomKills } = this.#cgroup.usage()
     // Whatever it left in the background ends with it.
@@ -275,11 +307,15 @@ export class SandboxInstance implements Instance {
     this.#channel = undefined
 
     const text = await readFile(path.join(this.folder, 'out', 'exit'), 'utf8').catch(() => '')
-    const report = buildReport(parseEvent(text), {
-      stopReason: this.#stopReason,
-      fallback,
-      isOutOfMemory: oomKills > 0,
-    })
+    const known = readReport(this.folder)
+    const report =
+      known ??
+      buildReport(parseEvent(text), {
+        stopReason: this.#stopReason,
+        fallback,
+        isOutOfMemory: oomKills > 0,
+      })
+    if (known === undefined) writeReport(this.folder, report)
     this.#move(isSuccess(report) ? 'exited' : 'failed')
     this.#ready.reject(new Error('the instance ended'))
     this.#connected.reject(new Error('the instance ended'))
@@ -287,6 +323,7 @@ export class SandboxInstance implements Instance {
   }
 
   #isFinishing = false
+  #isLetGo = false
 
   #isOver(): boolean {
     return this.#state === 'exited' || this.#state === 'failed'
