@@ -7,11 +7,15 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
+import { buildOpenapi } from '../src/api/openapi.ts'
+import { buildCliReference } from '../src/cli/reference.ts'
 import {
   buildManifestReference,
   buildManifestSchema,
   buildNodeReference,
 } from '../src/config/reference.ts'
+
+import { buildErrorReference } from './reference-errors.ts'
 
 interface GeneratedFile {
   readonly path: string
@@ -22,6 +26,9 @@ const GENERATED: readonly GeneratedFile[] = [
   { path: 'schema/quiver.json', build: buildManifestSchema },
   { path: 'docs/reference/manifest.md', build: buildManifestReference },
   { path: 'docs/reference/node.md', build: buildNodeReference },
+  { path: 'docs/reference/openapi.json', build: buildOpenapi },
+  { path: 'docs/reference/cli.md', build: buildCliReference },
+  { path: 'docs/reference/errors.md', build: buildErrorReference },
 ]
 
 const ROOT = path.join(import.meta.dirname, '..')

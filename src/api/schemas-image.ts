@@ -27,97 +27,114 @@ const positive = z.int().min(1)
 const environment = z.record(z.string().regex(/^[^=\0]+$/, 'is not a variable name'), z.string())
 const isolation = z.enum(['wasm', 'sandbox', 'microvm'])
 
-const limits = z.strictObject({
-  memoryBytes: positive,
-  cpuMillis: positive.nullable(),
-  startCpuMillis: positive,
-  pids: positive,
-  files: positive,
-  fileBytes: count.nullable(),
-  tmpBytes: count,
-  requestTimeoutMs: positive,
-  startTimeoutMs: positive,
-  stopTimeoutMs: count,
-  wallTimeMs: positive.nullable(),
-  bodyBytes: count.nullable(),
-  queueLength: count,
-  logBytes: positive,
-})
+const limits = z
+  .strictObject({
+    memoryBytes: positive,
+    cpuMillis: positive.nullable(),
+    startCpuMillis: positive,
+    pids: positive,
+    files: positive,
+    fileBytes: count.nullable(),
+    tmpBytes: count,
+    requestTimeoutMs: positive,
+    startTimeoutMs: positive,
+    stopTimeoutMs: count,
+    wallTimeMs: positive.nullable(),
+    bodyBytes: count.nullable(),
+    queueLength: count,
+    logBytes: positive,
+  })
+  .meta({ id: 'Limits' })
 
-export const taskSpec: z.ZodType<TaskSpec> = z.strictObject({
-  name,
-  isolation,
-  args: z.array(z.string()),
-  argv0: z.string().nullable(),
-  env: environment,
-  workdir: z.string().startsWith('/'),
-  http: z
-    .strictObject({
-      port,
-      routes: z.array(z.string()).max(256),
-      sticky: z.enum(['none', 'cookie', 'client']),
-    })
-    .nullable(),
-  ports: z
-    .array(
-      z.strictObject({
+export const taskSpec: z.ZodType<TaskSpec> = z
+  .strictObject({
+    name,
+    isolation,
+    args: z.array(z.string()),
+    argv0: z.string().nullable(),
+    env: environment,
+    workdir: z.string().startsWith('/'),
+    http: z
+      .strictObject({
         port,
-        publish: z
-          .strictObject({ address: z.string().max(64), port: count.max(65_535) })
-          .nullable(),
-      }),
-    )
-    .max(64),
-  scale: z.strictObject({
-    min: count,
-    max: positive,
-    concurrency: positive,
-    pauseAfterMs: count.nullable(),
-    stopAfterMs: count.nullable(),
-  }),
-  limits,
-  readyPath: z.string().startsWith('/').nullable(),
-  allow: z
-    .array(
-      z.strictObject({ scheme: z.enum(['http', 'https', 'tcp']), host: z.string().max(253), port }),
-    )
-    .max(256),
-  connect: z
-    .array(
-      z.strictObject({ task: name, as: z.string().max(253), port, kind: z.enum(['http', 'tcp']) }),
-    )
-    .max(256),
-  network: z.enum(['private', 'none', 'host']),
-  isWritable: z.boolean(),
-  stopSignal: z.int().min(1).max(64),
-})
+        routes: z.array(z.string()).max(256),
+        sticky: z.enum(['none', 'cookie', 'client']),
+      })
+      .nullable(),
+    ports: z
+      .array(
+        z.strictObject({
+          port,
+          publish: z
+            .strictObject({ address: z.string().max(64), port: count.max(65_535) })
+            .nullable(),
+        }),
+      )
+      .max(64),
+    scale: z.strictObject({
+      min: count,
+      max: positive,
+      concurrency: positive,
+      pauseAfterMs: count.nullable(),
+      stopAfterMs: count.nullable(),
+    }),
+    limits,
+    readyPath: z.string().startsWith('/').nullable(),
+    allow: z
+      .array(
+        z.strictObject({
+          scheme: z.enum(['http', 'https', 'tcp']),
+          host: z.string().max(253),
+          port,
+        }),
+      )
+      .max(256),
+    connect: z
+      .array(
+        z.strictObject({
+          task: name,
+          as: z.string().max(253),
+          port,
+          kind: z.enum(['http', 'tcp']),
+        }),
+      )
+      .max(256),
+    network: z.enum(['private', 'none', 'host']),
+    isWritable: z.boolean(),
+    stopSignal: z.int().min(1).max(64),
+  })
+  .meta({ id: 'TaskSpec' })
 
-const treeEntry: z.ZodType<TreeEntry> = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('file'),
-    path: z.string().min(1),
-    digest,
-    bytes: count,
-    isExecutable: z.boolean(),
-  }),
-  z.strictObject({
-    kind: z.literal('symlink'),
-    path: z.string().min(1),
-    target: z.string().min(1),
-  }),
-  z.strictObject({ kind: z.literal('folder'), path: z.string().min(1) }),
-])
+const treeEntry: z.ZodType<TreeEntry> = z
+  .discriminatedUnion('kind', [
+    z.strictObject({
+      kind: z.literal('file'),
+      path: z.string().min(1),
+      digest,
+      bytes: count,
+      isExecutable: z.boolean(),
+    }),
+    z.strictObject({
+      kind: z.literal('symlink'),
+      path: z.string().min(1),
+      target: z.string().min(1),
+    }),
+    z.strictObject({ kind: z.literal('folder'), path: z.string().min(1) }),
+  ])
+  .meta({ id: 'TreeEntry' })
 
-export const binaryConfig = z.strictObject({
-  schema: z.literal(1),
-  kind: z.literal('binary'),
-  name,
-  version: label,
-  platform: label,
-  entry: z.string().startsWith('/'),
-  env: environment,
-  tree: z.array(treeEntry).max(ENTRIES_MAX),
-}) satisfies z.ZodType<BinaryConfig>
+export const binaryConfig = z
+  .strictObject({
+    schema: z.literal(1),
+    kind: z.literal('binary'),
+    name,
+    version: label,
+    platform: label,
+    entry: z.string().startsWith('/'),
+    env: environment,
+    tree: z.array(treeEntry).max(ENTRIES_MAX),
+  })
+  .meta({ id: 'BinaryConfig' }) satisfies z.ZodType<BinaryConfig>
 
 const startConfiguration = z.strictObject({
   args: z.array(z.string()).exactOptional(),
@@ -125,17 +142,19 @@ const startConfiguration = z.strictObject({
   argv0: z.string().nullable().exactOptional(),
 })
 
-export const imageConfig = z.strictObject({
-  schema: z.literal(1),
-  kind: z.literal('image'),
-  name,
-  version: label.nullable(),
-  title: z.string().max(1000).nullable(),
-  author: z.string().max(1000).nullable(),
-  tags: z.array(label).max(64),
-  binary: digest,
-  binaryReference: label,
-  spec: taskSpec,
-  configs: z.record(z.string().max(64), startConfiguration),
-  tree: z.array(treeEntry).max(ENTRIES_MAX),
-}) satisfies z.ZodType<ImageConfig>
+export const imageConfig = z
+  .strictObject({
+    schema: z.literal(1),
+    kind: z.literal('image'),
+    name,
+    version: label.nullable(),
+    title: z.string().max(1000).nullable(),
+    author: z.string().max(1000).nullable(),
+    tags: z.array(label).max(64),
+    binary: digest,
+    binaryReference: label,
+    spec: taskSpec,
+    configs: z.record(z.string().max(64), startConfiguration),
+    tree: z.array(treeEntry).max(ENTRIES_MAX),
+  })
+  .meta({ id: 'ImageConfig' }) satisfies z.ZodType<ImageConfig>

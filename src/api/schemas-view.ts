@@ -33,109 +33,127 @@ const error = z.strictObject({
   hint: z.string().exactOptional(),
 })
 
-const taskError = z.strictObject({
-  ...error.shape,
-  atMs: timeMs,
-  revision: count,
-  instance: z.string().nullable(),
-  logTail: texts,
-}) satisfies z.ZodType<resource.TaskErrorView>
+const taskError = z
+  .strictObject({
+    ...error.shape,
+    atMs: timeMs,
+    revision: count,
+    instance: z.string().nullable(),
+    logTail: texts,
+  })
+  .meta({ id: 'TaskError' }) satisfies z.ZodType<resource.TaskErrorView>
 
-const publish = z.strictObject({
-  address: z.string(),
-  hostPort: count,
-  port: count,
-  error: z.string().nullable(),
-}) satisfies z.ZodType<resource.PublishView>
+const publish = z
+  .strictObject({
+    address: z.string(),
+    hostPort: count,
+    port: count,
+    error: z.string().nullable(),
+  })
+  .meta({ id: 'Publish' }) satisfies z.ZodType<resource.PublishView>
 
-export const task = z.strictObject({
-  name: z.string(),
-  state: z.enum(['idle', 'starting', 'running', 'paused', 'stopped', 'failing', 'exited']),
-  desired: z.enum(['on', 'stopped']),
-  revision: count,
-  image: digest,
-  runtime: z.string(),
-  isolation,
-  urls: texts,
-  traffic: z.array(z.strictObject({ revision: count, percent: z.number().min(0).max(100) })),
-  instancesWanted: count.nullable(),
-  instancesLive: count,
-  instancesReady: count,
-  memoryBytes: count,
-  requests: count,
-  createdAtMs: timeMs,
-  deployedAtMs: timeMs,
-  lastError: taskError.nullable(),
-}) satisfies z.ZodType<resource.TaskView>
+export const task = z
+  .strictObject({
+    name: z.string(),
+    state: z.enum(['idle', 'starting', 'running', 'paused', 'stopped', 'failing', 'exited']),
+    desired: z.enum(['on', 'stopped']),
+    revision: count,
+    image: digest,
+    runtime: z.string(),
+    isolation,
+    urls: texts,
+    traffic: z.array(z.strictObject({ revision: count, percent: z.number().min(0).max(100) })),
+    instancesWanted: count.nullable(),
+    instancesLive: count,
+    instancesReady: count,
+    memoryBytes: count,
+    requests: count,
+    createdAtMs: timeMs,
+    deployedAtMs: timeMs,
+    lastError: taskError.nullable(),
+  })
+  .meta({ id: 'Task' }) satisfies z.ZodType<resource.TaskView>
 
-const usage = z.strictObject({
-  memoryBytes: count,
-  memoryBytesMax: count,
-  cpuNs: timeMs,
-  pids: count,
-  oomKills: count,
-  pidsRefused: count,
-})
+const usage = z
+  .strictObject({
+    memoryBytes: count,
+    memoryBytesMax: count,
+    cpuNs: timeMs,
+    pids: count,
+    oomKills: count,
+    pidsRefused: count,
+  })
+  .meta({ id: 'Usage' })
 
-const exit = z.strictObject({
-  status: z.int().min(0).max(255).nullable(),
-  signal: z.int().nullable(),
-  isCoreDumped: z.boolean(),
-  reason: exitReason,
-  exitedAtMs: timeMs,
-})
+const exit = z
+  .strictObject({
+    status: z.int().min(0).max(255).nullable(),
+    signal: z.int().nullable(),
+    isCoreDumped: z.boolean(),
+    reason: exitReason,
+    exitedAtMs: timeMs,
+  })
+  .meta({ id: 'Exit' })
 
-export const instance = z.strictObject({
-  id: z.string(),
-  task: z.string(),
-  revision: count,
-  state: instanceState,
-  isRun: z.boolean(),
-  startKind: z.enum(['cold', 'resumed', 'warm', 'pooled', 'restored']).nullable(),
-  createdAtMs: timeMs,
-  phases: z.array(
-    z.strictObject({
-      name: z.enum(['queue', 'materialise', 'sandbox', 'exec', 'listen', 'ready', 'firstByte']),
-      startMs: timeMs,
-      durationMs: timeMs,
-    }),
-  ),
-  usage: usage.nullable(),
-  inFlight: count,
-  requests: count,
-  exit: exit.nullable(),
-  exitText: z.string().nullable(),
-  error: error.nullable(),
-}) satisfies z.ZodType<resource.InstanceView>
+export const instance = z
+  .strictObject({
+    id: z.string(),
+    task: z.string(),
+    revision: count,
+    state: instanceState,
+    isRun: z.boolean(),
+    startKind: z.enum(['cold', 'resumed', 'warm', 'pooled', 'restored']).nullable(),
+    createdAtMs: timeMs,
+    phases: z.array(
+      z.strictObject({
+        name: z.enum(['queue', 'materialise', 'sandbox', 'exec', 'listen', 'ready', 'firstByte']),
+        startMs: timeMs,
+        durationMs: timeMs,
+      }),
+    ),
+    usage: usage.nullable(),
+    inFlight: count,
+    requests: count,
+    exit: exit.nullable(),
+    exitText: z.string().nullable(),
+    error: error.nullable(),
+  })
+  .meta({ id: 'Instance' }) satisfies z.ZodType<resource.InstanceView>
 
-const revision = z.strictObject({
-  number: count,
-  image: digest,
-  runtime: z.string(),
-  percent: z.number().min(0).max(100),
-  instancesLive: count,
-  spec: taskSpec,
-  createdAtMs: timeMs,
-}) satisfies z.ZodType<resource.RevisionView>
+const revision = z
+  .strictObject({
+    number: count,
+    image: digest,
+    runtime: z.string(),
+    percent: z.number().min(0).max(100),
+    instancesLive: count,
+    spec: taskSpec,
+    createdAtMs: timeMs,
+  })
+  .meta({ id: 'Revision' }) satisfies z.ZodType<resource.RevisionView>
 
-const counters = z.strictObject({
-  requests: count,
-  statuses: z.record(z.string(), count),
-  bytesIn: count,
-  bytesOut: count,
-  starts: z.record(z.string(), count),
-})
+const counters = z
+  .strictObject({
+    requests: count,
+    statuses: z.record(z.string(), count),
+    bytesIn: count,
+    bytesOut: count,
+    starts: z.record(z.string(), count),
+  })
+  .meta({ id: 'Counters' })
 
-export const taskDetail = z.strictObject({
-  ...task.shape,
-  revisions: z.array(revision),
-  routes: texts,
-  publish: z.array(publish),
-  instances: z.array(instance),
-  counters: counters.nullable(),
-  errors: z.array(taskError),
-  backOffUntilMs: timeMs.nullable(),
-}) satisfies z.ZodType<resource.TaskDetail>
+export const taskDetail = z
+  .strictObject({
+    ...task.shape,
+    revisions: z.array(revision),
+    routes: texts,
+    publish: z.array(publish),
+    instances: z.array(instance),
+    counters: counters.nullable(),
+    errors: z.array(taskError),
+    backOffUntilMs: timeMs.nullable(),
+  })
+  .meta({ id: 'TaskDetail' }) satisfies z.ZodType<resource.TaskDetail>
 
 export const deployResult = z.strictObject({
   task: z.string(),
@@ -211,38 +229,46 @@ export const top = z.strictObject({
   ),
 }) satisfies z.ZodType<resource.TopView>
 
-export const image = z.strictObject({
-  digest,
-  name: z.string(),
-  version: z.string().nullable(),
-  runtime: z.string(),
-  binary: digest,
-  bytes: count,
-  fileCount: count,
-  usedBy: texts,
-  createdAtMs: timeMs,
-}) satisfies z.ZodType<resource.ImageView>
+export const image = z
+  .strictObject({
+    digest,
+    name: z.string(),
+    version: z.string().nullable(),
+    runtime: z.string(),
+    binary: digest,
+    bytes: count,
+    fileCount: count,
+    usedBy: texts,
+    createdAtMs: timeMs,
+  })
+  .meta({ id: 'Image' }) satisfies z.ZodType<resource.ImageView>
 
-export const imageDetail = z.strictObject({
-  ...image.shape,
-  config: imageConfig,
-}) satisfies z.ZodType<resource.ImageDetail>
+export const imageDetail = z
+  .strictObject({
+    ...image.shape,
+    config: imageConfig,
+  })
+  .meta({ id: 'ImageDetail' }) satisfies z.ZodType<resource.ImageDetail>
 
-export const binary = z.strictObject({
-  digest,
-  name: z.string(),
-  version: z.string(),
-  platform: z.string(),
-  bytes: count,
-  fileCount: count,
-  usedBy: texts,
-  createdAtMs: timeMs,
-}) satisfies z.ZodType<resource.BinaryView>
+export const binary = z
+  .strictObject({
+    digest,
+    name: z.string(),
+    version: z.string(),
+    platform: z.string(),
+    bytes: count,
+    fileCount: count,
+    usedBy: texts,
+    createdAtMs: timeMs,
+  })
+  .meta({ id: 'Binary' }) satisfies z.ZodType<resource.BinaryView>
 
-export const binaryDetail = z.strictObject({
-  ...binary.shape,
-  config: binaryConfig,
-}) satisfies z.ZodType<resource.BinaryDetail>
+export const binaryDetail = z
+  .strictObject({
+    ...binary.shape,
+    config: binaryConfig,
+  })
+  .meta({ id: 'BinaryDetail' }) satisfies z.ZodType<resource.BinaryDetail>
 
 export const health = z.strictObject({
   isCritical: z.boolean(),
@@ -293,11 +319,13 @@ export const configuration = z.strictObject({
   ),
 }) satisfies z.ZodType<resource.ConfigView>
 
-export const service = z.strictObject({
-  name: z.string(),
-  state: task.shape.state,
-  urls: texts,
-  publish: z.array(publish),
-  instancesReady: count,
-  isAvailable: z.boolean(),
-}) satisfies z.ZodType<resource.ServiceView>
+export const service = z
+  .strictObject({
+    name: z.string(),
+    state: task.shape.state,
+    urls: texts,
+    publish: z.array(publish),
+    instancesReady: count,
+    isAvailable: z.boolean(),
+  })
+  .meta({ id: 'Service' }) satisfies z.ZodType<resource.ServiceView>

@@ -35,7 +35,7 @@ export interface Publish {
  * @throws QuiverError `invalid_argument/PUBLISH_INVALID`
  */
 export function parsePublish(text: string): Publish {
-  const pattern = /^(?:(?:\[([0-9a-fA-F:.]+)\]|([\d.]+)):)?(?:(\d{1,5}):)?(\d{1,5})$/
+  const pattern = /^(?:(?:\[([0-9a-fA-F:.]+)\]|(\d+(?:\.\d+){3})):)?(?:(\d{1,5}):)?(\d{1,5})$/
   const [match, v6, v4, first, last = ''] = pattern.exec(text) ?? []
   const port = Number(last)
   const hostPort = Number(first ?? last)

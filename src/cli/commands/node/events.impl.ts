@@ -26,7 +26,7 @@ export async function events(this: CliContext, flags: Flags): Promise<void> {
     const reason = event.reason === null ? '' : ` (${event.reason})`
     const text = foreign(this, `${who}  ${event.message}${reason}`)
     this.process.stdout.write(
-      `${paint('dim', formatTime(event.atMs))}  ${event.type.padEnd(12)}  ${text}\n`,
+      `${paint('dim', formatTime(event.atMs))}  ${event.type.padEnd(16)}  ${text}\n`,
     )
   }
 }

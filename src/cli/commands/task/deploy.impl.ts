@@ -47,7 +47,7 @@ export async function deploy(this: CliContext, flags: Flags, target = '.'): Prom
 }
 
 function showResult(context: CliContext, sent: SentImage, result: DeployResult): void {
-  const what = result.isUnchanged ? 'is unchanged at' : result.isNew ? 'is deployed as' : 'has now'
+  const what = result.isUnchanged ? 'is unchanged at' : result.isNew ? 'is deployed as' : 'now has'
   say(context, `${result.task} ${what} revision ${result.revision}`)
   const timings = [...sent.timings, ...result.timings]
   const spent = timings.map(({ name, ms }) => `${name} ${formatMilliseconds(ms)}`)
