@@ -130,6 +130,8 @@ export interface Task {
   readonly previous: number | null
   /** `stopped`: by a person, until started; it answers 503. */
   readonly desired: 'on' | 'stopped'
+  /** A run of which nothing is to stay when it has ended. */
+  readonly isRemovedAtEnd: boolean
   /** Set by `scale`; null: as the revision's `[scale]` says. */
   readonly instances: number | null
   /** Index into the node's uid range, for good. */

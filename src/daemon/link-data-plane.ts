@@ -22,6 +22,9 @@ export interface DataPlaneListener {
   readonly onEgress: (message: FromEgress) => void
 }
 
+/** Longer than a proxy takes to start, or to connect again. */
+const FIRST_CONNECTION_MS = 5000
+
 interface Drain {
   readonly mode: 'idle' | 'retire'
   readonly resolve: (answer: 'drained' | 'busy') => void
@@ -38,6 +41,8 @@ export class LinkDataPlane implements DataPlane {
   #counters: Readonly<Record<string, TaskCounters>> = {}
   /** Tasks that the proxy has sent a wake for since it last heard of them. */
   readonly #asked = new Set<string>()
+  /** Resolves when a proxy is connected for the first time. */
+  readonly #first = Promise.withResolvers<void>()
   readonly #publishFailures = new Map<string, string>()
 
   constructor(listener: DataPlaneListener) {
@@ -46,6 +51,7 @@ export class LinkDataPlane implements DataPlane {
       parse: parseFromProxy,
       onHello: (peer) => {
         peer.send({ type: 'table', tasks: [...this.#routes.values()] })
+        this.#first.resolve()
         listener.onProxyConnected()
       },
       onMessage: (_peer, message) => {
@@ -111,6 +117,8 @@ export class LinkDataPlane implements DataPlane {
   }
 
   async drain(instance: string, mode: 'idle' | 'retire'): Promise<'drained' | 'busy'> {
+    // A proxy that has not come back to us yet may well have requests there.
+    if (!this.isConnected && mode === 'retire') await this.#firstConnection()
     if (!this.isConnected) return mode === 'retire' ? 'drained' : 'busy'
     const { promise, resolve } = Promise.withResolvers<'drained' | 'busy'>()
     // Retiring overrules a question about idleness.
@@ -148,6 +156,13 @@ export class LinkDataPlane implements DataPlane {
     const drain = this.#drains.get(message.instance)
     this.#drains.delete(message.instance)
     drain?.resolve(message.type)
+  }
+
+  async #firstConnection(): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, FIRST_CONNECTION_MS)
+    await Promise.race([this.#first.promise, late])
+    clearTimeout(timer)
   }
 
   /** The proxy's requests died with it; but whether an instance is idle is for its successor to say. */

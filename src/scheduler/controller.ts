@@ -67,7 +67,8 @@ export class TaskController {
 
   /** Live ones first, newest first. */
   get instances(): readonly ManagedInstance[] {
-    return this.#fleet.all.toReversed().toSorted((a, b) => Number(b.isLive) - Number(a.isLive))
+    const newest = this.#fleet.all.toReversed().toSorted((a, b) => b.createdAtMs - a.createdAtMs)
+    return newest.toSorted((a, b) => Number(b.isLive) - Number(a.isLive))
   }
 
   /** Newest first. */
@@ -109,7 +110,7 @@ export class TaskController {
   }
 
   firstByte(instance: string, queueMs: number, atNs: number): void {
-    this.#fleet.get(instance)?.markFirstByte(queueMs, atNs)
+    this.#fleet.firstByte(instance, queueMs, atNs)
   }
 
   /** The proxy is back: idleness can be judged again. */
@@ -118,8 +119,8 @@ export class TaskController {
     this.#fleet.touchAll()
   }
 
-  adopt(instance: Instance): void {
-    this.#fleet.adopt(instance)
+  async adopt(instance: Instance): Promise<void> {
+    await this.#fleet.adopt(instance)
   }
 
   /**
@@ -165,9 +166,9 @@ export class TaskController {
   }
 
   /** Ends everything; requests in flight get `drainMs` to finish. Resolves when all is gone. */
-  async stopAll(reason: ExitReason, drainMs: number): Promise<void> {
+  async stopAll(reason: ExitReason, drainMs: number, graceMsMax = Infinity): Promise<void> {
     await Promise.all(
-      this.#fleet.all.map((managed) => this.#fleet.retire(managed, reason, drainMs)),
+      this.#fleet.all.map((managed) => this.#fleet.retire(managed, reason, drainMs, graceMsMax)),
     )
     // Those that were being retired already.
     await Promise.all(this.#fleet.all.map(({ instance }) => instance.exited))

@@ -20,6 +20,8 @@ export interface Deployment {
   /** 1–100. */
   readonly trafficPercent: number
   readonly kind: Task['kind']
+  /** Only for runs. */
+  readonly isRemovedAtEnd?: boolean
 }
 
 export interface DeployOutcome {
@@ -95,7 +97,7 @@ export async function deployRevision(
 
 /** A new task gets its traffic at once; an existing one only a new number, until the revision is ready. */
 function nextRevision(
-  { spec, image, kind }: Deployment,
+  { spec, image, kind, isRemovedAtEnd = false }: Deployment,
   task: Task | undefined,
   parts: DeploymentParts,
 ): { readonly revision: Revision; readonly task: Task } {
@@ -113,6 +115,7 @@ function nextRevision(
     revisionLast: number,
     previous: null,
     desired: 'on',
+    isRemovedAtEnd,
     instances: null,
     uidIndex: registry.promiseUidIndex(spec.name),
     createdAtMs: nowMs,

@@ -7,14 +7,13 @@ import type { TaskSpec } from '../core/task.ts'
 
 import type { ManagedInstance } from './managed.ts'
 
-/** Reasons that no decision of ours led to. */
+/** Reasons that no decision of ours led to. `LOST` is none: it went with its node, and is no fault of its own. */
 const UNEXPECTED: ReadonlySet<ExitReason> = new Set([
   'COMPLETED',
   'EXITED',
   'SIGNALED',
   'OUT_OF_MEMORY',
   'KILLED',
-  'LOST',
 ])
 
 export function isUnexpected({ reason }: ExitReport): boolean {

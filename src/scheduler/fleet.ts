@@ -18,6 +18,7 @@ import { IdleClock } from './idle-clock.ts'
 import { ManagedInstance } from './managed.ts'
 import { planGrant } from './planning.ts'
 import type { Starter } from './starter.ts'
+import { readStory } from './story.ts'
 
 export interface FleetParts {
   readonly starter: Starter
@@ -132,9 +133,13 @@ export class Fleet {
   }
 
   /** Takes over what an earlier control process had started, or learns how it ended. */
-  adopt(instance: Instance): void {
-    const now = monotonicMs()
-    const managed = new ManagedInstance(instance, { wakeAtMs: now, createdAtMs: Date.now() })
+  async adopt(instance: Instance): Promise<void> {
+    const story = await readStory(instance.folder)
+    const managed = new ManagedInstance(instance, {
+      wakeAtMs: story?.wakeAtMs ?? monotonicMs(),
+      createdAtMs: story?.createdAtMs ?? Date.now(),
+    })
+    if (story !== undefined) managed.recall(story)
     this.#parts.admission.adopt()
     this.#keep(managed)
     if (!managed.isLive) return
@@ -143,9 +148,26 @@ export class Fleet {
       message: `${managed.id} was found ${instance.state}`,
     })
     this.#parts.dataPlane.grant(planGrant(instance.plan))
-    // A failure is told to the observer.
-    if (instance.state === 'starting') this.launch(managed).catch(() => {})
-    else this.#serve(managed)
+    if (instance.stopReason !== undefined) {
+      managed.role = 'retiring'
+      void instance.stop(instance.stopReason, instance.plan.spec.limits.stopTimeoutMs)
+      return
+    }
+    const isReady = managed.readyAtMs !== undefined || instance.state === 'paused'
+    if (!isReady || instance.state === 'starting') {
+      // A failure is told to the observer.
+      this.launch(managed).catch(() => {})
+      return
+    }
+    await instance.settle()
+    managed.isIdleKnown = false
+    this.#serve(managed)
+  }
+
+  firstByte(id: string, queueMs: number, atNs: number): void {
+    const managed = this.#instances.get(id)
+    managed?.markFirstByte(queueMs, atNs)
+    managed?.save()
   }
 
   /** Unfreezes a paused instance; one that is about to be paused is kept from it. */
@@ -163,12 +185,14 @@ export class Fleet {
   /**
    * Lets requests in flight finish, then stops it. Resolves when it is gone.
    *
-   * @param drainMs  how long to wait for them; null: as long as they take
+   * @param drainMs     how long to wait for them; null: as long as they take
+   * @param graceMsMax  from the stop signal to SIGKILL, where its own time is longer
    */
   async retire(
     managed: ManagedInstance,
     reason: ExitReason,
     drainMs: number | null,
+    graceMsMax = Infinity,
   ): Promise<void> {
     if (!managed.isLive) return
     const isRouted = managed.role === 'serving' || managed.role === 'draining'
@@ -177,7 +201,8 @@ export class Fleet {
     this.#idleClock.unset(managed)
     this.#observer.onChange()
     if (isRouted) await this.#drained(managed, drainMs)
-    await managed.instance.stop(reason, managed.instance.plan.spec.limits.stopTimeoutMs)
+    const { stopTimeoutMs } = managed.instance.plan.spec.limits
+    await managed.instance.stop(reason, Math.min(stopTimeoutMs, graceMsMax))
   }
 
   /** Requests were in flight or ended: the idle clock starts again. */
@@ -196,13 +221,14 @@ export class Fleet {
   }
 
   async removeEnded(): Promise<void> {
-    for (const managed of this.all) if (!managed.isLive) await managed.instance.remove()
+    for (const managed of this.all) if (!managed.isLive) await managed.remove()
   }
 
   #serve(managed: ManagedInstance): void {
     managed.role = 'serving'
-    managed.readyAtMs = monotonicMs()
+    managed.readyAtMs ??= monotonicMs()
     managed.idleSinceMs = managed.readyAtMs
+    managed.save()
     this.#limitWallTime(managed)
     this.#idleClock.set(managed)
     this.#observer.onChange()
@@ -211,14 +237,17 @@ export class Fleet {
   #limitWallTime(managed: ManagedInstance): void {
     const { wallTimeMs, stopTimeoutMs } = managed.instance.plan.spec.limits
     if (wallTimeMs === null) return
-    const timer = setTimeout(() => {
-      this.#event(managed, {
-        type: 'limitReached',
-        reason: 'WALL_TIME',
-        message: `${managed.id} reached limits.wall_time`,
-      })
-      void this.retire(managed, 'WALL_TIME', stopTimeoutMs)
-    }, wallTimeMs)
+    const timer = setTimeout(
+      () => {
+        this.#event(managed, {
+          type: 'limitReached',
+          reason: 'WALL_TIME',
+          message: `${managed.id} reached limits.wall_time`,
+        })
+        void this.retire(managed, 'WALL_TIME', stopTimeoutMs)
+      },
+      wallTimeMs - (monotonicMs() - (managed.readyAtMs ?? 0)),
+    )
     void managed.instance.exited.then(() => clearTimeout(timer))
   }
 
@@ -290,7 +319,9 @@ export class Fleet {
     this.#idleClock.unset(managed)
     this.#parts.dataPlane.revoke(managed.id)
     this.#parts.admission.leave()
-    if (this.#isClosed) return
+    if (this.#isClosed || managed.isEndTold) return
+    managed.isEndTold = true
+    managed.save()
     const message = `${managed.id} ended: ${describeExit(report, managed.instance.plan.spec)}`
     this.#event(managed, { type: 'instanceExited', reason: report.reason, message })
     const wasServing = managed.readyAtMs !== undefined
@@ -305,9 +336,10 @@ export class Fleet {
 
   #forgetOldest(): void {
     const ended = this.all.filter(({ isLive }) => !isLive)
-    for (const managed of ended.slice(0, -ENDED_KEPT_MAX)) {
+    const oldest = ended.toSorted((a, b) => a.createdAtMs - b.createdAtMs)
+    for (const managed of oldest.slice(0, -ENDED_KEPT_MAX)) {
       this.#instances.delete(managed.id)
-      void managed.instance.remove()
+      void managed.remove()
     }
   }
 

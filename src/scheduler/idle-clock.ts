@@ -22,7 +22,7 @@ export class IdleClock {
   /** (Re)starts the timer from the instance's last activity. */
   set(managed: ManagedInstance): void {
     this.unset(managed)
-    if (managed.inFlight > 0 || managed.role !== 'serving' || !managed.isLive) return
+    if (!managed.isIdleKnown || !isIdle(managed)) return
     const nextMs = nextActionMs(managed)
     if (nextMs === undefined) return
     const delayMs = Math.max(0, managed.idleSinceMs + nextMs - monotonicMs())
@@ -44,7 +44,7 @@ export class IdleClock {
 
   #fire(managed: ManagedInstance): void {
     this.#timers.delete(managed)
-    if (managed.inFlight > 0 || managed.role !== 'serving' || !managed.isLive) return
+    if (!isIdle(managed)) return
     if (!this.#actions.mayIdle(managed)) return
     const { stopAfterMs } = managed.instance.plan.spec.scale
     const idleMs = monotonicMs() - managed.idleSinceMs
@@ -52,6 +52,10 @@ export class IdleClock {
     else if (managed.instance.state === 'running' && managed.instance.canPause)
       this.#actions.pause(managed)
   }
+}
+
+function isIdle({ inFlight, role, isLive }: ManagedInstance): boolean {
+  return inFlight === 0 && role === 'serving' && isLive
 }
 
 /** Idle time until the next thing happens to it; undefined: nothing ever. */

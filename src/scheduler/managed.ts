@@ -4,6 +4,8 @@ import type { ExitReport, Phase } from '../core/instance.ts'
 import type { ErrorBody, InstanceActivity } from '../core/link.ts'
 import type { Instance } from '../drivers/driver.ts'
 
+import { writeStory, type Story } from './story.ts'
+
 export class ManagedInstance {
   readonly instance: Instance
   readonly revision: number
@@ -22,12 +24,17 @@ export class ManagedInstance {
   requests = 0
   /** CLOCK_MONOTONIC milliseconds. */
   idleSinceMs: number
+  /** False for what was adopted, until the proxy has said how long it has been idle. */
+  isIdleKnown = true
   readyAtMs: number | undefined
   /** How long the first request waited; undefined before it was answered. */
   queueMs: number | undefined
   exit: ExitReport | null = null
+  /** Whoever wants to know of its end was told, perhaps by an earlier control process. */
+  isEndTold = false
   error: ErrorBody | null = null
-  readonly #extraPhases: Phase[] = []
+  #extraPhases: readonly Phase[] = []
+  #saved: Promise<void> = Promise.resolve()
 
   constructor(
     instance: Instance,
@@ -68,7 +75,7 @@ export class ManagedInstance {
 
   mark(name: Phase['name'], atNs: number): void {
     if (this.#extraPhases.some((phase) => phase.name === name)) return
-    this.#extraPhases.push({ name, atNs })
+    this.#extraPhases = [...this.#extraPhases, { name, atNs }]
   }
 
   /** @param queueMs  how long the first request waited for this instance */
@@ -80,6 +87,41 @@ export class ManagedInstance {
   observe({ inFlight, idleSinceMs, requests }: InstanceActivity): void {
     this.inFlight = inFlight
     this.requests = requests
+    this.isIdleKnown = true
     if (inFlight === 0) this.idleSinceMs = Math.max(this.idleSinceMs, idleSinceMs)
+  }
+
+  /** Goes on with what an earlier control process knew. */
+  recall(story: Story): void {
+    this.readyAtMs = story.readyAtMs ?? undefined
+    this.queueMs = story.queueMs ?? undefined
+    this.lastWake = story.lastWake
+    this.error = story.error
+    this.isEndTold = story.isEndTold
+    this.#extraPhases = story.phases
+  }
+
+  /** Begins to write down what a later control process could not find out. */
+  save(): void {
+    const { createdAtMs, wakeAtMs, readyAtMs = null, queueMs = null } = this
+    const { lastWake, error, isEndTold } = this
+    const phases = this.#extraPhases
+    const story: Story = {
+      createdAtMs,
+      wakeAtMs,
+      readyAtMs,
+      queueMs,
+      lastWake,
+      phases,
+      error,
+      isEndTold,
+    }
+    this.#saved = this.#saved.then(() => writeStory(this.instance.folder, story))
+  }
+
+  /** Deletes what an instance that has ended left. */
+  async remove(): Promise<void> {
+    await this.#saved
+    await this.instance.remove()
   }
 }

@@ -35,6 +35,9 @@ export interface SchedulerParts {
   readonly instancesMax: number
 }
 
+/** When the node ends, for all instances at once: below the time that the supervisor gives to control. */
+const NODE_STOP_MS = 8000
+
 export class Scheduler implements AsyncDisposable {
   readonly registry: TaskRegistry
   readonly #parts: SchedulerParts
@@ -42,6 +45,7 @@ export class Scheduler implements AsyncDisposable {
   readonly #admission: Admission
   readonly #controllers = new Map<string, TaskController>()
   readonly #queues = new Map<string, Promise<unknown>>()
+  #isClosed = false
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts
@@ -56,8 +60,11 @@ export class Scheduler implements AsyncDisposable {
     for (const driver of this.#parts.drivers.values()) {
       for (const instance of await driver.adopt()) await this.#adopt(instance)
     }
-    // Those without a trace of an instance may still want some; the others are only routed.
-    for (const task of this.registry.list()) this.#taskChanged(task.name, task)
+    for (const task of this.registry.list()) {
+      // Those without a trace of an instance may still want some; the others are only routed.
+      this.#taskChanged(task.name, task)
+      this.#finishBegun(task)
+    }
   }
 
   /** Made on first need: a task that sleeps costs its record and nothing else. */
@@ -195,33 +202,34 @@ export class Scheduler implements AsyncDisposable {
   }
 
   async remove(name: string): Promise<void> {
-    await this.#exclusively(name, async () => {
-      const task = this.registry.require(name)
-      // Refuses new requests first, so that none is begun that would be cut.
-      await this.registry.save({ ...task, desired: 'stopped' })
-      const controller = this.controller(name)
-      await controller.stopAll('STOPPED', this.#drainMs(task))
-      await this.registry.remove(name)
-      await controller.forget()
-      this.#controllers.delete(name)
-      this.#parts.dataPlane.withdraw(name)
-      this.#event('removed', name, null, `${name} was removed`)
-    })
+    await this.#exclusively(name, () => this.#remove(name))
   }
 
-  /** Registers a run as a task of its own and prepares its instance. */
+  /**
+   * Registers a run as a task of its own and prepares its instance.
+   *
+   * @param isRemovedAtEnd  the task goes when its instance has ended, also one that was never launched
+   */
   async prepareRun(
     spec: TaskSpec,
     image: Revision['image'],
-    stdio: StdioPlan,
+    options: { readonly stdio: StdioPlan; readonly isRemovedAtEnd: boolean },
   ): Promise<ManagedInstance> {
+    const { stdio, isRemovedAtEnd } = options
     return await this.#exclusively(spec.name, async () => {
       const controller = this.controller(spec.name)
       const outcome = await deployRevision(
-        { spec, image, trafficPercent: 100, kind: 'run' },
+        { spec, image, trafficPercent: 100, kind: 'run', isRemovedAtEnd },
         { ...this.#parts, registry: this.registry, controller },
       )
-      return await controller.prepareRun(outcome.revision, stdio)
+      try {
+        const managed = await controller.prepareRun(outcome.revision, stdio)
+        if (isRemovedAtEnd) void this.#removeAtEnd(spec.name)
+        return managed
+      } catch (thrown) {
+        await this.#remove(spec.name)
+        throw thrown
+      }
     })
   }
 
@@ -232,13 +240,15 @@ export class Scheduler implements AsyncDisposable {
     await Promise.all(
       controllers.map((controller) => {
         const task = this.registry.get(controller.name)
-        return controller.stopAll('STOPPED', task === undefined ? 0 : this.#drainMs(task))
+        const drainMs = task === undefined ? 0 : Math.min(this.#drainMs(task), NODE_STOP_MS)
+        return controller.stopAll('STOPPED', drainMs, NODE_STOP_MS)
       }),
     )
   }
 
   /** Lets go of everything: instances go on. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
     for (const controller of this.#controllers.values()) controller.close()
     await this.registry[Symbol.asyncDispose]()
   }
@@ -260,12 +270,50 @@ export class Scheduler implements AsyncDisposable {
   async #adopt(instance: Instance): Promise<void> {
     const { task } = instance.plan
     if (this.registry.get(task) !== undefined) {
-      this.controller(task).adopt(instance)
+      await this.controller(task).adopt(instance)
       return
     }
     // Its task was removed, but not all of its instances.
     await instance.stop('STOPPED', 0)
     await instance.remove()
+  }
+
+  /** What an earlier control process was told and did not bring to its end. */
+  #finishBegun(task: Task): void {
+    const { name } = task
+    if (task.isRemovedAtEnd) void this.#removeAtEnd(name)
+    const controller = this.#controllers.get(name)
+    if (task.desired === 'on' || controller === undefined) return
+    void this.#exclusively(name, () => controller.stopAll('STOPPED', this.#drainMs(task)))
+  }
+
+  /** What cannot be removed stays listed, and goes when control starts the next time. */
+  async #removeAtEnd(name: string): Promise<void> {
+    const instances = () => this.#controllers.get(name)?.instances ?? []
+    for (;;) {
+      await Promise.all(instances().map(({ instance }) => instance.exited))
+      const isDone = await this.#exclusively(name, async () => {
+        if (this.#isClosed || this.registry.get(name) === undefined) return true
+        // It was started again meanwhile.
+        if (instances().some(({ isLive }) => isLive)) return false
+        await this.#remove(name)
+        return true
+      }).catch(() => true)
+      if (isDone) return
+    }
+  }
+
+  async #remove(name: string): Promise<void> {
+    const task = this.registry.require(name)
+    // Refuses new requests first, so that none is begun that would be cut.
+    await this.registry.save({ ...task, desired: 'stopped' })
+    const controller = this.controller(name)
+    await controller.stopAll('STOPPED', this.#drainMs(task))
+    await this.registry.remove(name)
+    await controller.forget()
+    this.#controllers.delete(name)
+    this.#parts.dataPlane.withdraw(name)
+    this.#event('removed', name, null, `${name} was removed`)
   }
 
   async #switchTo(task: Task, revision: number): Promise<void> {

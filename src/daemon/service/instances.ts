@@ -14,6 +14,7 @@ import { httpPort, type ServiceParts } from './parts.ts'
 import { urlsOf, viewInstance, viewPublish } from './views.ts'
 
 const RUN_NAME_DIGITS = 4
+const ATTACH_MS = 30_000
 
 export function buildInstanceControl(parts: ServiceParts): InstanceControl {
   const { scheduler } = parts
@@ -52,13 +53,13 @@ async function createRun(request: RunRequest, parts: ServiceParts): Promise<RunR
   const image = await images.getImage(request.image)
   const name = request.name ?? freeName(image.config.name, parts)
   const spec = buildSpec(image.config, { ...request, name }, config.domain)
+  const { isDetached, isRemovedAtEnd, hasStdin } = request
   const managed = await scheduler.prepareRun(spec, request.image, {
-    isTerminal: request.terminal !== null,
-    isHeld: !request.isDetached,
-    hasStdin: request.hasStdin,
+    stdio: { isTerminal: request.terminal !== null, isHeld: !isDetached, hasStdin },
+    isRemovedAtEnd,
   })
-  if (request.isRemovedAtEnd) void removeAtEnd(managed, parts)
-  if (request.isDetached) await launchOrRemove(managed, spec, parts)
+  if (isDetached) await launchOrRemove(managed, spec, parts)
+  else endUnlessAttached(managed)
   return {
     instance: managed.id,
     task: spec.name,
@@ -76,15 +77,19 @@ async function launchOrRemove(
   try {
     await scheduler.controller(spec.name).launch(managed)
   } catch (thrown) {
-    await scheduler.remove(spec.name)
+    // Perhaps it is gone already.
+    await scheduler.remove(spec.name).catch(() => {})
     throw thrown
   }
 }
 
-async function removeAtEnd(managed: ManagedInstance, { scheduler }: ServiceParts): Promise<void> {
-  await managed.instance.exited
-  // The last attachment still reads what it has: its connection is its own.
-  await scheduler.remove(managed.instance.plan.task).catch(() => {})
+/** Whoever asked for it may have gone before he attached. */
+function endUnlessAttached({ instance }: ManagedInstance): void {
+  const timer = setTimeout(() => {
+    if (instance.state === 'prepared') void instance.stop('STOPPED', 0)
+  }, ATTACH_MS)
+  timer.unref()
+  void instance.exited.then(() => clearTimeout(timer))
 }
 
 function freeName(image: string, { scheduler }: ServiceParts): string {
