@@ -1,0 +1,104 @@
+/** The node that is measured: the one of the end-to-end tests, with a connection to its API and its processes' memory. */
+
+import { cp, mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { TaskDetail } from '../src/api/resources.ts'
+import { openClient, type Client } from '../src/client/client.ts'
+import { ROOT, TestNode } from '../tests/e2e/harness.ts'
+
+import { requestOnce, type Answer, type Target } from './http.ts'
+
+/** Never idle long enough to be paused or stopped while something is measured. */
+export const ALWAYS_ON = 'pause_after = "never"\nstop_after = "never"'
+const POLL_MS = 10
+/** From the end of the last process of an instance until the machine is quiet again. */
+const SETTLE_MS = 20
+
+export class BenchNode implements AsyncDisposable {
+  readonly processes: TestNode
+  readonly client: Client
+
+  private constructor(processes: TestNode) {
+    this.processes = processes
+    const address = { kind: 'unix', path: path.join(processes.run, 'api.sock') } as const
+    this.client = openClient({ address, token: undefined })
+  }
+
+  static async start(...flags: readonly string[]): Promise<BenchNode> {
+    return new BenchNode(await TestNode.start(...flags))
+  }
+
+  /**
+   * Deploys a copy of an example.
+   *
+   * @param scale  lines of `[scale]`, instead of its own
+   * @returns the copy
+   */
+  async deployExample(example: string, scale: string, name = example): Promise<string> {
+    const folder = await mkdtemp(path.join(this.processes.folder, 'app-'))
+    await cp(path.join(ROOT, 'examples', example), folder, { recursive: true })
+    const manifest = path.join(folder, 'quiver.toml')
+    const others = (await readFile(manifest, 'utf8')).replace(/^\[scale\]\n(?:[^[].*\n|\n)*/m, '')
+    await writeFile(manifest, `${others}\n[scale]\n${scale}\n`)
+    await this.processes.ok('deploy', folder, '--name', name)
+    return folder
+  }
+
+  target(task: string): Target {
+    return { port: this.processes.httpPort, host: `${task}.localhost` }
+  }
+
+  async request(task: string): Promise<Answer> {
+    return await requestOnce(this.target(task))
+  }
+
+  async describe(name: string): Promise<TaskDetail> {
+    return await this.client.call('getTask', { params: { name } }, new AbortController().signal)
+  }
+
+  /** Resolves when the task is in a state, and its processes have had time to go. */
+  async untilState(name: string, state: TaskDetail['state']): Promise<void> {
+    while ((await this.describe(name)).state !== state) await delay(POLL_MS)
+    await delay(SETTLE_MS)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.client[Symbol.dispose]()
+    await this.processes[Symbol.asyncDispose]()
+  }
+}
+
+/** Proportional set size: pages shared by several processes are divided among them. */
+export async function pssBytes(pid: number): Promise<number> {
+  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
+  return Number(/^Pss: +(\d+) kB$/m.exec(rollup)?.[1] ?? 0) * 1024
+}
+
+export interface ProcessInfo {
+  readonly pid: number
+  readonly parent: number
+  /** Its short name. */
+  readonly command: string
+}
+
+/** The process and everything below it. */
+export async function processTree(root: number): Promise<readonly ProcessInfo[]> {
+  const all = await listProcesses()
+  const tree = all.filter(({ pid }) => pid === root)
+  for (const { pid } of tree) tree.push(...all.filter(({ parent }) => parent === pid))
+  return tree
+}
+
+async function listProcesses(): Promise<readonly ProcessInfo[]> {
+  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const found = await Promise.all(names.map((name) => readProcess(Number(name))))
+  return found.filter((info) => info !== undefined)
+}
+
+async function readProcess(pid: number): Promise<ProcessInfo | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  const [, command = '', parent = ''] = /\((.*)\) \S (\d+)/s.exec(stat) ?? []
+  return stat === '' ? undefined : { pid, parent: Number(parent), command }
+}
