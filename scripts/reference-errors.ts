@@ -4,18 +4,25 @@ import { globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
 import { CODES, type Code } from '../src/core/error.ts'
+import { EXIT_REASONS } from '../src/core/instance.ts'
 
 const ROOT = path.join(import.meta.dirname, '../src')
 const TEXT = String.raw`(\x60(?:[^\x60\\]|\\.)*\x60|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")?`
 
-/** `new QuiverError('code', 'REASON', message` and `{ code: 'code', reason: 'REASON', message: message`. */
+/**
+ * `QuiverError('code', 'REASON', message` and `{ code: 'code', reason: 'REASON', message: message`. Code and reason may be
+ * chosen between two: `isLater ? 'NOT_YET' : reason`.
+ */
 const PATTERNS = [
-  new RegExp(String.raw`QuiverError\(\s*'(\w+)',\s*'([A-Z][A-Z0-9_]+)',\s*${TEXT}`, 'g'),
-  new RegExp(
-    String.raw`code: '(\w+)',\s*reason: '([A-Z][A-Z0-9_]+)',\s*(?:message:\s*)?${TEXT}`,
-    'g',
-  ),
+  new RegExp(String.raw`QuiverError\(\s*([^,;]+),\s*([^,;]+),\s*${TEXT}`, 'g'),
+  new RegExp(String.raw`code: ('\w+'),\s*reason: ([^,;]+),\s*(?:message:\s*)?${TEXT}`, 'g'),
 ]
+
+/** What the proxy answers by itself has a status of its own: `buildRefusal(404, 'NO_ROUTE', message`. */
+const GATEWAY = new RegExp(
+  String.raw`build(?:Refusal\(\s*(\d+)|BadGateway\((502)?),?\s*'([A-Z][A-Z0-9_]+)',\s*${TEXT}`,
+  'g',
+)
 
 interface Found {
   readonly code: Code
@@ -51,16 +58,40 @@ export function buildErrorReference(): string {
     '| reason | code | HTTP | exit | message |',
     '| --- | --- | --- | --- | --- |',
     ...rows,
+    '\n## What the proxy answers by itself\n',
+    'Beside the reasons above: a start that failed is 502, no room or a stopped task 503, and what took too long 504.\n',
+    '| reason | HTTP | message |',
+    '| --- | --- | --- |',
+    ...gatewayRows(),
+    '\n## How an instance ended\n',
+    'In `quiver ps --instances`, `quiver describe` and `quiver events`.\n',
+    '| reason | meaning |',
+    '| --- | --- |',
+    ...Object.entries(EXIT_REASONS).map(([reason, meaning]) => `| \`${reason}\` | ${meaning} |`),
     '',
   ].join('\n')
 }
 
 function* reasonsIn(source: string): Generator<Found> {
   for (const pattern of PATTERNS) {
-    for (const [, code = '', reason = '', text = ''] of source.matchAll(pattern)) {
-      if (isCode(code)) yield { code, reason, message: messageOf(text) }
+    for (const [, codeText = '', reasonText = '', text = ''] of source.matchAll(pattern)) {
+      const codes = [...codeText.matchAll(/'(\w+)'/g)].map(([, code = '']) => code).filter(isCode)
+      const reasons = [...reasonText.matchAll(/'([A-Z][A-Z0-9_]+)'/g)]
+      for (const [index, [, reason = '']] of reasons.entries()) {
+        const code = codes[index] ?? codes[0]
+        if (code !== undefined) yield { code, reason, message: messageOf(text) }
+      }
     }
   }
+}
+
+/** Rows of what the proxy answers by itself. */
+function gatewayRows(): readonly string[] {
+  const source = readFileSync(path.join(ROOT, 'proxy/failures.ts'), 'utf8')
+  const rows = [...source.matchAll(GATEWAY)].map(([, status = '502', , reason = '', text = '']) => {
+    return `| \`${reason}\` | ${status} | ${messageOf(text)} |`
+  })
+  return [...new Set(rows)].toSorted()
 }
 
 function isCode(text: string): text is Code {
@@ -71,6 +102,8 @@ function messageOf(literal: string): string {
   return literal
     .slice(1, -1)
     .replace(/\$\{(?:[^{}]|\{[^{}]*\})*\}/g, '…')
-    .replace(/\\(.)/g, '$1')
-    .replaceAll('\n', ' ')
+    .replaceAll(/\\n|\n/g, ' ')
+    .replaceAll(/\\(.)/g, '$1')
+    .replaceAll(/…(?:\s*…)+/g, '…')
+    .trim()
 }

@@ -157,7 +157,7 @@ class NodeImageStore implements ImageStore {
       const images = await this.listImages()
       const image = images.find(({ config }) => config.binary === digest)
       const user = inUse.get(digest) ?? (image && `the image ${image.config.name}`)
-      if (user !== undefined) throw isInUse('BINARY_IN_USE', found.config.name, user)
+      if (user !== undefined) throw isInUse('binary', found.config.name, user)
       await this.#configs.remove(found)
     })
   }
@@ -166,7 +166,7 @@ class NodeImageStore implements ImageStore {
     await this.#lock.alone(async () => {
       const found = await this.getImage(digest)
       const user = inUse.get(digest)
-      if (user !== undefined) throw isInUse('IMAGE_IN_USE', found.config.name, user)
+      if (user !== undefined) throw isInUse('image', found.config.name, user)
       await this.#configs.remove(found)
     })
   }
@@ -288,8 +288,13 @@ function holds(tree: readonly TreeEntry[], digest: Digest): boolean {
   return tree.some((entry) => entry.kind === 'file' && entry.digest === digest)
 }
 
-function isInUse(reason: string, name: string, user: string): QuiverError {
-  return new QuiverError('failed_precondition', reason, `${name} is used by ${user}`, {
-    hint: 'Remove what uses it first.',
-  })
+function isInUse(kind: 'binary' | 'image', name: string, user: string): QuiverError {
+  return new QuiverError(
+    'failed_precondition',
+    kind === 'binary' ? 'BINARY_IN_USE' : 'IMAGE_IN_USE',
+    `${name} is used by ${user}`,
+    {
+      hint: 'Remove what uses it first.',
+    },
+  )
 }
