@@ -25,7 +25,7 @@ export function checkAccess(access: Access, request: Pick<IncomingMessage, 'head
   const host = hostOf(request.headers.host ?? '')
   if (!isOwnHost(host, access.hosts)) {
     throw new QuiverError('permission_denied', 'HOST_REFUSED', `"${host}" is not this node`, {
-      hint: 'Call the node by its address, or add the name to api.hosts in its configuration.',
+      hint: 'Call the node by its address, or as "localhost".',
     })
   }
   const [, token = ''] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []

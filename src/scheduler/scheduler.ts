@@ -102,7 +102,7 @@ export class Scheduler implements AsyncDisposable {
     const found = this.controllerOf(id)?.instances.find((managed) => managed.id === id)
     if (found !== undefined) return found
     throw new QuiverError('not_found', 'INSTANCE_NOT_FOUND', `there is no instance "${id}"`, {
-      hint: 'See "quiver ps --all" for those there are.',
+      hint: 'See "quiver ps --instances" for those there are.',
     })
   }
 
