@@ -13,7 +13,7 @@ import type { Finding } from './finding.ts'
 const PORTS = [8080, 8443]
 const FREE_BYTES_MIN = 1024 ** 3
 /** As `uid.base` and `uid.size` are unless configured. */
-const UIDS = { first: 200_000, last: 209_999 }
+const UIDS = { first: 200_000, last: 224_999 }
 
 export async function checkMachine(data: string): Promise<readonly Finding[]> {
   const isRoot = process.getuid?.() === 0
@@ -98,17 +98,28 @@ async function closedFolder(folder: string): Promise<string | undefined> {
   return above ?? ((mode & 0o001) === 0 ? folder : undefined)
 }
 
+/** Of users, and of the ranges that rootless containers of users get. */
 async function checkUids(): Promise<readonly Finding[]> {
-  const passwd = await readFile('/etc/passwd', 'utf8').catch(() => '')
-  const taken = passwd
-    .split('\n')
-    .map((line) => line.split(':'))
-    .find(([, , uid]) => Number(uid) >= UIDS.first && Number(uid) <= UIDS.last)
+  const [users, ranges] = await Promise.all([
+    readColumns('/etc/passwd').then((rows) => rows.map(([name, , uid]) => [name, uid, '1'])),
+    readColumns('/etc/subuid'),
+  ])
+  const taken = [...users, ...ranges].find(([, first, count]) => {
+    return Number(first) <= UIDS.last && Number(first) + Number(count) > UIDS.first
+  })
   const range = `${UIDS.first} to ${UIDS.last}`
   return [
     finding('user ids for tasks', taken === undefined, {
+      isRequired: false,
       detail: range,
-      remedy: `The user ${taken?.[0] ?? ''} is among ${range}: choose other ids with uid.base in node.toml.`,
+      remedy: `The user ${taken?.[0] ?? ''} has ids among ${range}: choose others with uid.base in node.toml.`,
     }),
   ]
+}
+
+/** Lines of columns between colons; none when there is no such file. */
+async function readColumns(file: string): Promise<readonly (readonly string[])[]> {
+  const text = await readFile(file, 'utf8').catch(() => '')
+  const lines = text.split('\n').filter((line) => line !== '')
+  return lines.map((line) => line.split(':'))
 }
