@@ -62,14 +62,6 @@ export const NodeSchema = z.strictObject({
       instances: field.whole(1, 100_000).default(1000).describe('Most instances at a time.'),
     })
     .prefault({}),
-  log: z
-    .strictObject({
-      level: z
-        .enum(['error', 'warn', 'info', 'debug'])
-        .default('info')
-        .describe('What the node writes to its own log.'),
-    })
-    .prefault({}),
 })
 
 /** A path; a relative one is taken from the caller's folder when it comes from a flag or variable. */

@@ -38,19 +38,19 @@ suite('resolveNodeConfig()', () => {
       files: [
         {
           path: '/etc/quiver/node.toml',
-          text: 'domain = "a"\n[listen]\nhttp = "2"\n[log]\nlevel = "debug"',
+          text: 'domain = "a"\n[listen]\nhttp = "2"\n[limits]\ntasks = 7',
         },
-        { path: '/srv/q/node.toml', text: '[listen]\nhttps = "3"\n[log]\nlevel = "warn"' },
+        { path: '/srv/q/node.toml', text: '[listen]\nhttps = "3"\n[limits]\ntasks = 8' },
       ],
     })
     const sources = Object.fromEntries(settings.map(({ name, source }) => [name, source]))
     assert.deepEqual(config.listen.http, { address: '127.0.0.1', port: 0 })
     assert.equal(config.listen.https, null)
-    assert.equal(config.log.level, 'warn')
+    assert.equal(config.limits.tasks, 8)
     assert.equal(config.uid.size, 50)
     assert.equal(sources['listen.http'], '--listen-http')
     assert.equal(sources['listen.https'], 'QUIVER_LISTEN_HTTPS')
-    assert.equal(sources['log.level'], '/srv/q/node.toml:4')
+    assert.equal(sources['limits.tasks'], '/srv/q/node.toml:4')
     assert.equal(sources['domain'], '/etc/quiver/node.toml:1')
     assert.equal(sources['listen.api'], 'default')
     assert.equal(config.run, runFolder('/srv/q', {}, 0))

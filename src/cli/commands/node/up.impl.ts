@@ -23,7 +23,6 @@ const SETTINGS = {
   uidSize: 'uid.size',
   limitsTasks: 'limits.tasks',
   limitsInstances: 'limits.instances',
-  logLevel: 'log.level',
 } as const
 
 interface UpFlags extends Readonly<Partial<Record<keyof typeof SETTINGS, string>>> {

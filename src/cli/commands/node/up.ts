@@ -26,7 +26,6 @@ export const up = buildCommand({
       uidSize: textFlag('Number of user ids', 'number'),
       limitsTasks: textFlag('Most tasks that can be deployed', 'number'),
       limitsInstances: textFlag('Most instances at a time', 'number'),
-      logLevel: textFlag('What the node writes to its own log', 'level'),
     },
     aliases: { d: 'detach' },
   },
