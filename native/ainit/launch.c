@@ -239,7 +239,8 @@ int launch_main(void) {
   if (lend != NULL) place(FD_LEND, open(lend, O_PATH | O_CLOEXEC), "lend", lend);
   bind_sockets(&spec);
   seal_spec(&spec);
-  if (spec_get(&spec, "netns") != NULL && network_unshare() < 0) fail("netns", errno, "a network namespace");
+  if (spec_get(&spec, "netns") != NULL && (network_unshare() < 0 || network_add_addresses(&spec) < 0))
+    fail("netns", errno, "a network namespace");
   drop_privileges(&spec);
   become_bwrap(spec_vector(&spec, "bwrap"));
 }

@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #include "network.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
@@ -37,6 +39,33 @@ static int raise_loopback(void) {
   if (fd < 0) return -1;
   int result = ioctl(fd, SIOCSIFFLAGS, &request);
   close(fd);
+  return result;
+}
+
+/* Each further address of an interface goes by a label of its own; it is there already when several ports share it. */
+static int add_address(int fd, struct in_addr address, unsigned label) {
+  struct sockaddr_in wanted = {.sin_family = AF_INET, .sin_addr = address};
+  struct ifreq request = {0};
+  snprintf(request.ifr_name, sizeof request.ifr_name, "lo:%u", label);
+  memcpy(&request.ifr_addr, &wanted, sizeof wanted);
+  if (ioctl(fd, SIOCSIFADDR, &request) < 0) return errno == EEXIST ? 0 : -1;
+  wanted.sin_addr.s_addr = INADDR_BROADCAST;
+  memcpy(&request.ifr_netmask, &wanted, sizeof wanted);
+  return ioctl(fd, SIOCSIFNETMASK, &request);
+}
+
+int network_add_addresses(const struct spec *spec) {
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  int result = fd < 0 ? -1 : 0;
+  for (size_t at = 0; at < spec->count && result == 0; at++) {
+    char dotted[INET_ADDRSTRLEN];
+    struct in_addr address;
+    /* What is not valid is found, and told, by the relay itself. */
+    if (strcmp(spec->pairs[at].key, "relay") != 0 || sscanf(spec->pairs[at].value, "%15[0-9.]:", dotted) != 1) continue;
+    if (inet_pton(AF_INET, dotted, &address) != 1 || ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET) continue;
+    result = add_address(fd, address, (unsigned)at);
+  }
+  if (fd >= 0) close(fd);
   return result;
 }
 

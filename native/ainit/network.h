@@ -2,10 +2,18 @@
 #ifndef AINIT_NETWORK_H
 #define AINIT_NETWORK_H
 
+#include "spec.h"
+
 /*
  * Moves this process into a new network namespace with loopback up, where every port may be bound by every user. Without
  * root it takes a user namespace of its own, in which uid and gid stay what they are. 0, or -1 with errno.
  */
 int network_unshare(void);
+
+/*
+ * Gives loopback the addresses that relays listen on, beside those of 127.0.0.0/8, which it has: a program that was told an
+ * address and no name reaches the relay by it. 0, or -1 with errno.
+ */
+int network_add_addresses(const struct spec *spec);
 
 #endif

@@ -145,6 +145,11 @@ suite('parseManifest()', () => {
       /:3:27: allow\[1\]: .*not there yet[^]*"https:\/\/api\.a\.com"/,
     ],
     [
+      'an IPv6 address to allow',
+      `${HEAD}allow = ["tcp://[2001:db8::1]:5432"]`,
+      /allow\[0\]: is an IPv6 address: this is not there yet/,
+    ],
+    [
       'reaching without a network',
       `${HEAD}network = "none"\nallow = ["https://a.com"]`,
       /allow: has no effect/,

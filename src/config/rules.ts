@@ -1,5 +1,7 @@
 /** Rules between the keys of a manifest: what no single value can break. Each returns all it finds. */
 
+import { isIPv6 } from 'node:net'
+
 import { nearestName, parseName } from '../core/name.ts'
 import { parseRoute, routeKey } from '../core/route.ts'
 
@@ -108,9 +110,14 @@ function checkNetwork({ network, allow, connect }: Manifest): Problem[] {
   ]
 }
 
-/** /etc/hosts, which is how names are found inside, has no word for "any name below". */
+/** Inside, names are found in /etc/hosts, which has no word for "any name below"; and relays speak IPv4. */
 function checkAllow({ allow }: Manifest): Problem[] {
   return allow.flatMap(({ host }, index): Problem[] => {
+    if (isIPv6(host)) {
+      const message = 'is an IPv6 address: this is not there yet, it comes in a later version'
+      const hint = 'Give the host a name, or use its IPv4 address.'
+      return [{ path: ['allow', index], at: 'value', message, hint, isLater: true }]
+    }
     if (!host.startsWith('*.')) return []
     const message = `all hosts below ${host.slice(2)}: this is not there yet, wildcards come in a later version`
     const hint = `Name each host that it reaches, such as "https://api.${host.slice(2)}".`

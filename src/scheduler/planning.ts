@@ -1,7 +1,7 @@
 /** From a revision to what a driver is told: identity, environment, relays, grants. Pure but for randomness. */
 
 import { randomBytes } from 'node:crypto'
-import { isIP } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 
 import type { Grant, GrantTarget } from '../core/link.ts'
 import type { Revision, TaskSpec } from '../core/task.ts'
@@ -46,12 +46,12 @@ export function taskOfInstance(id: string): string {
   return id.replace(/-\d+-[a-z2-7]{6}$/, '')
 }
 
-/** One address for each name; several ports of a name share it. */
+/** One address for each name; several ports of a name share it. What is declared by its address keeps it. */
 export function planRelays(spec: TaskSpec): readonly Relay[] {
   if (spec.network !== 'private') return []
   const addresses = new Map<string, string>()
   return planTargets(spec).map(({ name, port }) => {
-    const address = addresses.get(name) ?? relayAddress(addresses.size)
+    const address = isIPv4(name) ? name : (addresses.get(name) ?? relayAddress(addresses.size))
     addresses.set(name, address)
     return { name, address, port }
   })

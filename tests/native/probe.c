@@ -19,7 +19,9 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -182,6 +184,13 @@ static int pid1(void) {
   return 0;
 }
 
+/* nodes: devices of its own, in a folder that it may write. */
+static int make_nodes(void) {
+  tell("mknod-character", mknod("/tmp/kmem", S_IFCHR | 0600, makedev(1, 2)));
+  tell("mknod-block", mknod("/tmp/disk", S_IFBLK | 0600, makedev(254, 0)));
+  return 0;
+}
+
 /* flood BYTES: numbered lines of 64 bytes. */
 static int flood(long bytes) {
   for (long line = 0; line * 64 < bytes; line++) printf("%063ld\n", line);
@@ -208,6 +217,7 @@ int main(int argc, char **argv) {
   if (strcmp(name, "syscalls") == 0) return syscalls();
   if (strcmp(name, "pid1") == 0) return pid1();
   if (strcmp(name, "flood") == 0 && argc == 3) return flood(atol(argv[2]));
+  if (strcmp(name, "nodes") == 0) return make_nodes();
   if (strcmp(name, "core") == 0) return core();
   if (strcmp(name, "say") == 0 && argc == 3) return say(argv[2]);
   if (strcmp(name, "pause") == 0) return pause();

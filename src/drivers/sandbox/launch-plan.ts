@@ -135,7 +135,9 @@ function tmpfs(target: string, bytes: number): readonly string[] {
 
 /** Content of the instance's /etc/hosts. */
 export function buildHosts(plan: InstancePlan): string {
-  const relays = plan.relays.map(({ address, name }) => `${address} ${name}\n`)
+  // An address is no name: programs connect to it without looking here.
+  const named = plan.relays.filter(({ address, name }) => address !== name)
+  const relays = named.map(({ address, name }) => `${address} ${name}\n`)
   return `127.0.0.1 localhost ${plan.task}\n::1 localhost\n${relays.join('')}`
 }
 
