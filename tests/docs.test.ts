@@ -43,6 +43,20 @@ test('generated files are what their generators write', async () => {
   assert.deepEqual(await findStale(), [], 'run "npm run generate"')
 })
 
+test('the layers of ARCHITECTURE.md are those that tests/tidy.test.ts enforces', () => {
+  const layers = new Map(
+    [...read('ARCHITECTURE.md').matchAll(/^\| `src\/(\w+)` .*\|([^|]*)\|$/gm)].map(
+      ([, folder = '', imports = '']) => [folder, imports.trim()],
+    ),
+  )
+  const rules = [...read('tests/tidy.test.ts').matchAll(/^  (\w+): \[(.*)\],$/gm)]
+  assert.ok(rules.length > 10)
+  for (const [, folder = '', imports = ''] of rules) {
+    const names = imports.replaceAll("'", '')
+    assert.equal(layers.get(folder), names === '' ? 'nothing' : names, folder)
+  }
+})
+
 suite('messages of the source', () => {
   for (const file of sources) {
     const quoted = [...read(file).matchAll(/"quiver ([^"\n]*)"/g)].map(([whole]) => whole)
