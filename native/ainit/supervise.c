@@ -111,6 +111,18 @@ static void reap(void) {
   }
 }
 
+/* Whoever asks does not want to wait for the back-off either. */
+static void restart_control(long long now) {
+  for (size_t i = 0; i < plan.process_count; i++) {
+    struct process *process = &plan.processes[i];
+    if (strcmp(process->name, "control") != 0) continue;
+    ask_to_end(process, now, SIGINT);
+    if (process->pid != 0) continue;
+    process->failures = 0;
+    process->start_at = now;
+  }
+}
+
 static void take_signal(int signals, long long now) {
   struct signalfd_siginfo info;
   while (read(signals, &info, sizeof info) == sizeof info) {
@@ -118,8 +130,7 @@ static void take_signal(int signals, long long now) {
       if (!is_ending) say("ending on signal %u", info.ssi_signo);
       is_ending = 1;
     }
-    for (size_t i = 0; info.ssi_signo == SIGHUP && i < plan.process_count; i++)
-      if (strcmp(plan.processes[i].name, "control") == 0) ask_to_end(&plan.processes[i], now, SIGINT);
+    if (info.ssi_signo == SIGHUP) restart_control(now);
   }
 }
 
