@@ -113,6 +113,7 @@ export interface Instance extends AsyncDisposable {
   /** Stop signal, then after `graceMs` SIGKILL; `reason` goes into the report. Resolves as `exited`. */
   stop(reason: ExitReason, graceMs: number): Promise<ExitReport>
 
+  /** After the end: what it was at the end. */
   usage(): Promise<Usage>
 
   /** Another process in the instance; ends with the connection. */

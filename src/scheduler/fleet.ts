@@ -15,6 +15,7 @@ import type { DataPlane } from './data-plane.ts'
 import { describeExit, errorBody, exitError, isUnexpected } from './endings.ts'
 import type { EventLog, NewEvent } from './events.ts'
 import { IdleClock } from './idle-clock.ts'
+import { LimitWatch } from './limit-watch.ts'
 import { ManagedInstance } from './managed.ts'
 import { planGrant } from './planning.ts'
 import type { Starter } from './starter.ts'
@@ -51,6 +52,7 @@ export class Fleet {
   /** Revision numbers of instances that are being prepared and have no id yet. */
   readonly #preparing = new Map<symbol, number>()
   readonly #idleClock: IdleClock
+  readonly #limitWatch = new LimitWatch((managed, event) => this.#event(managed, event))
   #isClosed = false
 
   constructor(parts: FleetParts, observer: FleetObserver) {
@@ -208,6 +210,7 @@ export class Fleet {
   /** Requests were in flight or ended: the idle clock starts again. */
   touch(managed: ManagedInstance): void {
     this.#idleClock.set(managed)
+    this.#limitWatch.touch(managed)
   }
 
   touchAll(): void {
@@ -218,6 +221,7 @@ export class Fleet {
   close(): void {
     this.#isClosed = true
     this.#idleClock.clear()
+    this.#limitWatch.clear()
   }
 
   async removeEnded(): Promise<void> {
@@ -322,6 +326,7 @@ export class Fleet {
     if (this.#isClosed || managed.isEndTold) return
     managed.isEndTold = true
     managed.save()
+    void this.#limitWatch.look(managed)
     const message = `${managed.id} ended: ${describeExit(report, managed.instance.plan.spec)}`
     this.#event(managed, { type: 'instanceExited', reason: report.reason, message })
     const wasServing = managed.readyAtMs !== undefined

@@ -188,7 +188,7 @@ export class SandboxInstance implements Instance {
   }
 
   async usage(): Promise<Usage> {
-    return this.#cgroup.usage()
+    return this.#usageLast ?? this.#cgroup.usage()
   }
 
   async exec(request: ExecRequest): Promise<Session> {
@@ -298,7 +298,7 @@ export class SandboxInstance implements Instance {
     // Once let go of, its end is told by whoever has adopted it.
     if (this.#isFinishing || this.#isLetGo) return
     this.#isFinishing = true
-    const { oomKills } = this.#cgroup.usage()
+    this.#usageLast = this.#cgroup.usage()
     // Whatever it left in the background ends with it.
     await this.#cgroup.kill()
     await this.#cgroup.remove()
@@ -313,7 +313,7 @@ export class SandboxInstance implements Instance {
       buildReport(parseEvent(text), {
         stopReason: this.#stopReason,
         fallback,
-        isOutOfMemory: oomKills > 0,
+        isOutOfMemory: this.#usageLast.oomKills > 0,
       })
     if (known === undefined) writeReport(this.folder, report)
     this.#move(isSuccess(report) ? 'exited' : 'failed')
@@ -323,6 +323,8 @@ export class SandboxInstance implements Instance {
   }
 
   #isFinishing = false
+  /** Read before the control group went. */
+  #usageLast: Usage | undefined
   #isLetGo = false
 
   #isOver(): boolean {

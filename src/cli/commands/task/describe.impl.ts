@@ -109,7 +109,7 @@ function instanceOf(instance: InstanceView): Section {
     pairs.push(['Memory', memory], ['CPU time', `${(usage.cpuNs / 1e9).toFixed(2)} s`])
     pairs.push([
       'Processes',
-      `${usage.pids}${usage.pidsRefused > 0 ? `, ${usage.pidsRefused} refused` : ''}`,
+      `${usage.pids}${usage.pidsRefused > 0 ? `, ${usage.pidsRefused} refused by limits.pids` : ''}`,
     ])
     if (usage.oomKills > 0) pairs.push(['Memory kills', String(usage.oomKills)])
   }
