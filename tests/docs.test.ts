@@ -6,6 +6,7 @@ import path from 'node:path'
 import { suite, test } from 'node:test'
 
 import { findStale } from '../scripts/generate.ts'
+import { parseManifest } from '../src/config/manifest.ts'
 
 const ROOT = path.join(import.meta.dirname, '..')
 const FOLDERS = ['*.md', 'docs/**/*.md', 'examples/**/*.md', 'templates/**/*.md']
@@ -34,6 +35,12 @@ suite('documents', () => {
       for (const [, reason = ''] of read(file).matchAll(REASON)) {
         if (reason.startsWith('QUIVER_')) continue
         assert.ok(known.includes(`\`${reason}\``), `there is no reason ${reason}`)
+      }
+    })
+
+    test(`the manifests in ${file} are valid`, () => {
+      for (const [, manifest = ''] of read(file).matchAll(/^```toml\n([^]*?)^```$/gm)) {
+        parseManifest(manifest)
       }
     })
   }
