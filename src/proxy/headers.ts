@@ -93,9 +93,18 @@ export function selectResponseHeaders(head: ResponseHead, keepsTrailer: boolean)
     if (isDroppedFromResponse(name, keepsTrailer)) continue
     if (connection !== null && connection.includes(name.toLowerCase())) continue
     if (head.status === 204 && name.toLowerCase() === 'content-length') continue
-    selected.push(name, rawHeaders[index + 1] ?? '')
+    const value = rawHeaders[index + 1] ?? ''
+    if (name.length === TIMING.length && isForgedTiming(name, value)) continue
+    selected.push(name, value)
   }
   return selected
+}
+
+const TIMING = 'server-timing'
+
+/** A task may tell times of its own, but not under our name. */
+function isForgedTiming(name: string, value: string): boolean {
+  return name.toLowerCase() === TIMING && /(?:^|,)\s*quiver\s*(?:[;,]|$)/i.test(value)
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/
@@ -111,7 +120,8 @@ function isDroppedFromResponse(name: string, keepsTrailer: boolean): boolean {
   const known = responseVerdicts.get(name)
   if (known === false) return false
   const lower = name.toLowerCase()
-  const isDropped = RESPONSE_DROPPED.has(lower)
+  // What begins so is said by the platform, never by a task.
+  const isDropped = RESPONSE_DROPPED.has(lower) || lower.startsWith('x-quiver-')
   if (known === undefined) {
     if (responseVerdicts.size >= VERDICTS_MAX) responseVerdicts.clear()
     responseVerdicts.set(name, isDropped)

@@ -14,9 +14,10 @@ const PLAN = 'plan.json'
 const STOP = 'stop'
 const REPORT = 'report.json'
 
-/** The environment stays out of it: it may hold secrets. */
+/** The environment stays out of it, also what the manifest says of it: it may hold secrets. */
 export function writePlan(folder: string, plan: InstancePlan): void {
-  writeFileSync(path.join(folder, PLAN), JSON.stringify({ ...plan, env: {} }), { mode: 0o600 })
+  const written = { ...plan, env: {}, spec: { ...plan.spec, env: {} } }
+  writeFileSync(path.join(folder, PLAN), JSON.stringify(written), { mode: 0o600 })
 }
 
 /** Undefined for a folder that never got one. */
