@@ -13,6 +13,7 @@ import { requestOnce, type Answer, type Target } from './http.ts'
 /** Never idle long enough to be paused or stopped while something is measured. */
 export const ALWAYS_ON = 'pause_after = "never"\nstop_after = "never"'
 const POLL_MS = 10
+const STATE_TIMEOUT_MS = 30_000
 /** From the end of the last process of an instance until the machine is quiet again. */
 const SETTLE_MS = 20
 
@@ -60,7 +61,15 @@ export class BenchNode implements AsyncDisposable {
 
   /** Resolves when the task is in a state, and its processes have had time to go. */
   async untilState(name: string, state: TaskDetail['state']): Promise<void> {
-    while ((await this.describe(name)).state !== state) await delay(POLL_MS)
+    const deadlineMs = performance.now() + STATE_TIMEOUT_MS
+    for (;;) {
+      const detail = await this.describe(name)
+      if (detail.state === state) break
+      if (performance.now() > deadlineMs) {
+        throw new Error(`${name} did not become ${state}: ${JSON.stringify(detail, null, 2)}`)
+      }
+      await delay(POLL_MS)
+    }
     await delay(SETTLE_MS)
   }
 

@@ -3,6 +3,7 @@
 import { monotonicMs } from '../core/clock.ts'
 
 import type { ManagedInstance } from './managed.ts'
+import { startTimer } from './timer.ts'
 
 export interface IdleActions {
   /** Asked when the time has come, since much may have changed by then. */
@@ -13,7 +14,7 @@ export interface IdleActions {
 
 export class IdleClock {
   readonly #actions: IdleActions
-  readonly #timers = new Map<ManagedInstance, NodeJS.Timeout>()
+  readonly #timers = new Map<ManagedInstance, Disposable>()
 
   constructor(actions: IdleActions) {
     this.#actions = actions
@@ -25,20 +26,20 @@ export class IdleClock {
     if (!managed.isIdleKnown || !isIdle(managed)) return
     const nextMs = nextActionMs(managed)
     if (nextMs === undefined) return
-    const delayMs = Math.max(0, managed.idleSinceMs + nextMs - monotonicMs())
+    const delayMs = managed.idleSinceMs + nextMs - monotonicMs()
     this.#timers.set(
       managed,
-      setTimeout(() => this.#fire(managed), delayMs),
+      startTimer(delayMs, () => this.#fire(managed)),
     )
   }
 
   unset(managed: ManagedInstance): void {
-    clearTimeout(this.#timers.get(managed))
+    this.#timers.get(managed)?.[Symbol.dispose]()
     this.#timers.delete(managed)
   }
 
   clear(): void {
-    for (const timer of this.#timers.values()) clearTimeout(timer)
+    for (const timer of this.#timers.values()) timer[Symbol.dispose]()
     this.#timers.clear()
   }
 
@@ -46,12 +47,32 @@ export class IdleClock {
     this.#timers.delete(managed)
     if (!isIdle(managed)) return
     if (!this.#actions.mayIdle(managed)) return
-    const { stopAfterMs } = managed.instance.plan.spec.scale
-    const idleMs = monotonicMs() - managed.idleSinceMs
-    if (stopAfterMs !== null && idleMs >= stopAfterMs - 1) this.#actions.stop(managed)
-    else if (managed.instance.state === 'running' && managed.instance.canPause)
-      this.#actions.pause(managed)
+    const action = dueAction(timesOf(managed), monotonicMs() - managed.idleSinceMs)
+    if (action !== undefined) this.#actions[action](managed)
+    // A timer counts from the beginning of its turn of the event loop, so it may fire before its time.
+    else this.set(managed)
   }
+}
+
+/** Idle times after which something happens to an instance; null: never. */
+export interface IdleTimes {
+  readonly pauseMs: number | null
+  readonly stopMs: number | null
+}
+
+/** What is to be done after so long without requests; undefined: nothing yet. */
+export function dueAction(
+  { pauseMs, stopMs }: IdleTimes,
+  idleMs: number,
+): 'pause' | 'stop' | undefined {
+  if (stopMs !== null && idleMs >= stopMs) return 'stop'
+  return pauseMs !== null && idleMs >= pauseMs ? 'pause' : undefined
+}
+
+function timesOf({ instance }: ManagedInstance): IdleTimes {
+  const { pauseAfterMs, stopAfterMs } = instance.plan.spec.scale
+  const mayPause = instance.state === 'running' && instance.canPause
+  return { pauseMs: mayPause ? pauseAfterMs : null, stopMs: stopAfterMs }
 }
 
 function isIdle({ inFlight, role, isLive }: ManagedInstance): boolean {
@@ -59,9 +80,8 @@ function isIdle({ inFlight, role, isLive }: ManagedInstance): boolean {
 }
 
 /** Idle time until the next thing happens to it; undefined: nothing ever. */
-function nextActionMs({ instance }: ManagedInstance): number | undefined {
-  const { pauseAfterMs, stopAfterMs } = instance.plan.spec.scale
-  if (instance.state === 'paused') return stopAfterMs ?? undefined
-  const times = [instance.canPause ? pauseAfterMs : null, stopAfterMs].filter((ms) => ms !== null)
+function nextActionMs(managed: ManagedInstance): number | undefined {
+  const { pauseMs, stopMs } = timesOf(managed)
+  const times = [pauseMs, stopMs].filter((ms) => ms !== null)
   return times.length === 0 ? undefined : Math.min(...times)
 }
