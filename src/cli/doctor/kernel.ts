@@ -54,7 +54,7 @@ async function checkCgroups(): Promise<readonly Finding[]> {
     finding(`control group ${name}`, controllers.includes(name), {
       isRequired: false,
       detail: `version ${version}`,
-      remedy: `Without it ${lost}. Run as root, or delegate control groups to this user (systemd: Delegate=yes).`,
+      remedy: `Without it ${lost}. Run the node as root.`,
     }),
   )
 }

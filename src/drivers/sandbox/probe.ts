@@ -60,7 +60,7 @@ function probeCgroups({ version, missing }: CgroupHierarchy): readonly ProbeFind
       ...(present
         ? {}
         : {
-            remedy: `Without it ${lost[controller]}. Run as root, or delegate control groups to this user (systemd: Delegate=yes).`,
+            remedy: `Without it ${lost[controller]}. Run the node as root.`,
           }),
     }
   })
