@@ -16,6 +16,8 @@ export interface Identity {
  */
 export function dropPrivileges({ uid, gid, groups = [] }: Identity): void {
   const parent = process.ppid
+  // Also loads the native functions while their folder can still be reached: it may be below root's own.
+  dieWithParent(parent)
   if (gid !== undefined) {
     process.setgroups?.([...groups])
     process.setgid?.(gid)
