@@ -85,6 +85,8 @@ export type FromProxy =
       readonly task: string
       readonly revision: number
       readonly waiting: number
+      /** Requests that the revision's instances have at this moment, all together. */
+      readonly inFlight: number
     }
   /** Changes since the last report, at most every 100 ms. */
   | { readonly type: 'activity'; readonly instances: readonly InstanceActivity[] }

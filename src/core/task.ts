@@ -126,6 +126,8 @@ export interface Task {
   readonly traffic: readonly TrafficShare[]
   /** Newest revision number ever used. */
   readonly revisionLast: number
+  /** A revision that is being made ready and has no traffic yet; one that a crash left is dropped. */
+  readonly candidate: number | null
   /** The revision that was current before, for rollback; null when there is none. */
   readonly previous: number | null
   /** `stopped`: by a person, until started; it answers 503. */

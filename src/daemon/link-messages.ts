@@ -16,7 +16,14 @@ const time = z.number().nonnegative()
 const counts = z.record(z.string().max(32), count)
 
 const FROM_PROXY = {
-  wake: z.object({ type: z.literal('wake'), task: name, revision: count, waiting: count }),
+  wake: z.object({
+    type: z.literal('wake'),
+    task: name,
+    revision: count,
+    waiting: count,
+    // A proxy of an earlier version does not say it.
+    inFlight: count.default(0),
+  }),
   activity: z.object({
     type: z.literal('activity'),
     instances: z.array(

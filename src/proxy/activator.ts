@@ -166,8 +166,10 @@ export class Activator {
 
   #wake(revision: Revision, queue: Queue): void {
     queue.wokenFor = queue.size
+    const { number, instances } = revision
+    const inFlight = instances.reduce((sum, instance) => sum + instance.inFlight, 0)
     const { name: task } = revision.task
-    this.#options.send({ type: 'wake', task, revision: revision.number, waiting: queue.size })
+    this.#options.send({ type: 'wake', task, revision: number, waiting: queue.size, inFlight })
   }
 
   #expire(revision: Revision, queue: Queue, nowMs: number): void {

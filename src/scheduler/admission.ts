@@ -38,15 +38,22 @@ export class Admission {
     this.#instances++
   }
 
+  /** Those who were refused first try first, for as long as there is a place. */
   leave(): void {
     this.#instances--
-    const waiting = [...this.#refused]
-    this.#refused.clear()
-    for (const retry of waiting) retry()
+    for (const retry of this.#refused) {
+      if (this.#instances >= this.#instancesMax) return
+      this.#refused.delete(retry)
+      retry()
+    }
   }
 
-  /** Calls back once, when a place is free again. */
+  /** Calls back once, when a place is free again; the same callback waits once. */
   whenFree(retry: () => void): void {
     this.#refused.add(retry)
+  }
+
+  forget(retry: () => void): void {
+    this.#refused.delete(retry)
   }
 }

@@ -12,11 +12,13 @@ import type { Revision, Task } from '../core/task.ts'
 import type { Instance, StdioPlan } from '../drivers/driver.ts'
 
 import type { Admission } from './admission.ts'
-import { afterFailure, NO_BACK_OFF, STEADY_MS, type BackOff } from './back-off.ts'
+import { STEADY_MS } from './back-off.ts'
+import { Changes } from './changes.ts'
 import type { DataPlane } from './data-plane.ts'
-import { instancesWanted } from './demand.ts'
-import { describeExit, errorBody } from './endings.ts'
+import { instancesWanted, shareInstances } from './demand.ts'
+import { describeExit, errorBody, errorOf, notRunning } from './endings.ts'
 import type { EventLog } from './events.ts'
+import { FailureLog, type Failure } from './failures.ts'
 import { Fleet } from './fleet.ts'
 import type { ManagedInstance } from './managed.ts'
 import { NO_STDIO } from './planning.ts'
@@ -30,15 +32,16 @@ export interface ControllerParts {
   readonly admission: Admission
   readonly dataPlane: DataPlane
   readonly events: EventLog
+  /** Nothing is begun while the node starts or ends. */
+  readonly isOpen: () => boolean
 }
 
-export interface Failure extends ErrorBody {
-  readonly atMs: number
-  readonly revision: number
-  readonly instance: string | null
+/** What a wake says: requests that wait for a revision, and those that its instances have already. */
+interface Wake {
+  readonly waiting: number
+  readonly inFlight: number
 }
 
-const FAILURES_KEPT_MAX = 10
 const RETRY_AFTER_S = 1
 
 export class TaskController {
@@ -47,20 +50,25 @@ export class TaskController {
   readonly #fleet: Fleet
   /** Revisions that are made ready before they get traffic. */
   readonly #candidates = new Set<number>()
-  readonly #waiting = new Map<number, number>()
-  readonly #observers = new Set<() => void>()
-  #failures: readonly Failure[] = []
-  #backOff: BackOff = NO_BACK_OFF
-  #retry: NodeJS.Timeout | undefined
+  readonly #wakes = new Map<number, Wake>()
+  readonly #changes = new Changes()
+  readonly #failures: FailureLog
+  readonly #retryWhenFree = () => this.#reconcile()
+  /** Why the last start came to nothing; another object for each. */
+  startError: ErrorBody | undefined
   #isClosed = false
 
   constructor(name: string, parts: ControllerParts) {
     this.name = name
     this.#parts = parts
+    this.#failures = new FailureLog(name, parts.events, () => this.#reconcile())
     this.#fleet = new Fleet(parts, {
       onChange: () => this.#reconcile(),
       onStartFailed: (revision, managed, thrown) => this.#startFailed(revision, managed, thrown),
-      onCrash: (managed) => this.#crashed(managed),
+      onCrash: (managed) => {
+        this.#crashed(managed)
+        return this.#failures.hint
+      },
       mayIdle: (managed) => this.#mayIdle(managed),
     })
   }
@@ -73,22 +81,32 @@ export class TaskController {
 
   /** Newest first. */
   get failures(): readonly Failure[] {
-    return this.#failures
+    return this.#failures.list
   }
 
-  get backOff(): BackOff {
-    return this.#backOff
+  /** The last thing it tried went wrong. */
+  get isFailing(): boolean {
+    return this.#failures.inRow > 0
+  }
+
+  /** Milliseconds until it is started again; 0: whenever somebody asks. */
+  get backOffMs(): number {
+    return this.#failures.waitMs
   }
 
   /** The task's record has changed, or is gone. */
   taskChanged(): void {
-    this.#backOff = NO_BACK_OFF
+    this.#failures.forgive()
     this.#reconcile()
     this.#fleet.touchAll()
   }
 
-  /** Requests wait for an instance of the revision. */
-  wake(revision: number, waiting: number): void {
+  /**
+   * Requests wait for an instance of the revision.
+   *
+   * @param inFlight  requests that its instances have already, which are all full then
+   */
+  wake(revision: number, waiting: number, inFlight = 0): void {
     const task = this.#parts.registry.get(this.name)
     if (task === undefined) return
     const refusal = this.#refuseWake(task, revision)
@@ -96,7 +114,7 @@ export class TaskController {
       this.#failWake(revision, refusal.error, refusal.retryAfterS)
       return
     }
-    this.#waiting.set(revision, waiting)
+    this.#wakes.set(revision, { waiting, inFlight })
     this.#resumeSome(revision, waiting)
     this.#reconcile()
   }
@@ -106,7 +124,7 @@ export class TaskController {
     if (managed === undefined) return
     managed.observe(activity)
     this.#fleet.touch(managed)
-    this.#notify()
+    this.#changes.notify()
   }
 
   firstByte(instance: string, queueMs: number, atNs: number): void {
@@ -134,6 +152,39 @@ export class TaskController {
     return await this.#fleet.start(task, revision, NO_STDIO)
   }
 
+  /**
+   * Has an instance of the revision serve: one that is there, one that is being started, or a new one.
+   *
+   * @throws QuiverError whatever the start failed with; the signal's reason
+   */
+  async ensureReady(revision: Revision, signal: AbortSignal): Promise<void> {
+    if (this.#fleet.countOf(revision.number) === 0) {
+      try {
+        await this.makeReady(revision)
+      } finally {
+        this.release(revision.number)
+      }
+      return
+    }
+    const errorBefore = this.startError
+    const isServed = () => this.#fleet.counted(revision.number).some(({ isRoutable }) => isRoutable)
+    await this.until(() => isServed() || this.startError !== errorBefore, signal)
+    if (!isServed() && this.startError !== undefined) throw errorOf(this.startError)
+  }
+
+  /** How many instances each revision has of a fixed number, and all together. */
+  isScaledTo(instances: number): boolean {
+    const task = this.#parts.registry.get(this.name)
+    const shares = task === undefined ? new Map() : shareInstances(instances, task.traffic)
+    const serving = this.#fleet.all.filter(
+      ({ isRoutable, isCounted, instance }) =>
+        isRoutable && isCounted && instance.state === 'running',
+    )
+    return [...shares].every(
+      ([number, share]) => serving.filter(({ revision }) => revision === number).length === share,
+    )
+  }
+
   /** The candidate has its traffic, or will never have it. */
   release(revision: number): void {
     this.#candidates.delete(revision)
@@ -159,14 +210,23 @@ export class TaskController {
     const task = this.#parts.registry.require(this.name)
     for (const managed of this.#fleet.all.filter(({ isRoutable }) => isRoutable)) {
       const revision = this.#parts.registry.revisions(this.name).get(managed.revision)
-      if (revision === undefined) continue
-      await this.#fleet.start(task, revision, NO_STDIO)
+      if (revision === undefined || !managed.isRoutable) continue
+      // Its successor takes its place from the beginning: neither is one too many.
+      managed.isReplaced = true
+      try {
+        await this.#fleet.start(task, revision, NO_STDIO)
+      } catch (thrown) {
+        managed.isReplaced = false
+        this.#reconcile()
+        throw thrown
+      }
       void this.#fleet.retire(managed, 'REPLACED', null)
     }
   }
 
   /** Ends everything; requests in flight get `drainMs` to finish. Resolves when all is gone. */
   async stopAll(reason: ExitReason, drainMs: number, graceMsMax = Infinity): Promise<void> {
+    await this.#fleet.cancelPreparations()
     await Promise.all(
       this.#fleet.all.map((managed) => this.#fleet.retire(managed, reason, drainMs, graceMsMax)),
     )
@@ -176,14 +236,7 @@ export class TaskController {
 
   /** Resolves when `isDone` holds, looked at after every change. Rejects with the signal's reason. */
   async until(isDone: () => boolean, signal: AbortSignal): Promise<void> {
-    while (!isDone()) {
-      signal.throwIfAborted()
-      const { promise, resolve } = Promise.withResolvers<void>()
-      this.#observers.add(resolve)
-      signal.addEventListener('abort', () => resolve(), { once: true })
-      await promise
-      this.#observers.delete(resolve)
-    }
+    await this.#changes.until(isDone, signal)
   }
 
   /** Deletes what ended instances left. `stopAll` comes first. */
@@ -192,15 +245,11 @@ export class TaskController {
     await this.#fleet.removeEnded()
   }
 
-  /** Starts nothing any more; the node is ending. */
-  suspend(): void {
-    this.#isClosed = true
-    clearTimeout(this.#retry)
-  }
-
   /** Lets go of everything without ending it. */
   close(): void {
-    this.suspend()
+    this.#isClosed = true
+    this.#failures.close()
+    this.#parts.admission.forget(this.#retryWhenFree)
     this.#fleet.close()
   }
 
@@ -216,18 +265,16 @@ export class TaskController {
   }
 
   #reconcile(): void {
-    if (this.#isClosed) return
+    if (this.#isClosed || !this.#parts.isOpen()) return
     const task = this.#parts.registry.get(this.name)
     if (task?.kind === 'service' && task.desired === 'on') {
       this.#retireUnrouted(task)
-      for (const { revision, percent } of task.traffic) this.#converge(task, revision, percent)
-    }
+      const shares = task.instances === null ? null : shareInstances(task.instances, task.traffic)
+      for (const { revision } of task.traffic)
+        this.#converge(task, revision, shares?.get(revision) ?? null)
+    } else this.#wakes.clear()
     this.publish()
-    this.#notify()
-  }
-
-  #notify(): void {
-    for (const observer of this.#observers) observer()
+    this.#changes.notify()
   }
 
   #retireUnrouted(task: Task): void {
@@ -236,28 +283,40 @@ export class TaskController {
       const isWanted = routed.has(managed.revision) || this.#candidates.has(managed.revision)
       if (!isWanted && managed.isCounted) void this.#fleet.retire(managed, 'REPLACED', null)
     }
+    for (const revision of this.#wakes.keys()) {
+      if (!routed.has(revision)) this.#wakes.delete(revision)
+    }
   }
 
-  #converge(task: Task, number: number, percent: number): void {
+  /** @param fixed  how many there are to be; null: as many as are needed */
+  #converge(task: Task, number: number, fixed: number | null): void {
     const revision = this.#parts.registry.revisions(this.name).get(number)
     if (revision === undefined) return
     const counted = this.#fleet.counted(number)
     const count = this.#fleet.countOf(number)
-    const fixed = task.instances === null ? null : Math.ceil((task.instances * percent) / 100)
-    if (counted.some(({ isRoutable, instance }) => isRoutable && instance.state === 'running')) {
-      this.#waiting.delete(number)
-    }
+    const wake = this.#wakes.get(number)
+    const inFlight = counted.reduce((sum, managed) => sum + managed.inFlight, 0)
     const wanted = instancesWanted(revision.spec.scale, fixed, {
-      inFlight: counted.reduce((sum, { inFlight }) => sum + inFlight, 0),
-      waiting: this.#waiting.get(number) ?? 0,
+      inFlight: Math.max(inFlight, wake?.inFlight ?? 0),
+      waiting: wake?.waiting ?? 0,
       live: count,
     })
-    for (let missing = wanted - count; missing > 0 && !this.#isBackingOff(); missing--) {
+    for (let missing = wanted - count; missing > 0 && this.backOffMs === 0; missing--) {
       // Its failure is told to those who wait, and kept.
       this.#fleet.start(task, revision, NO_STDIO).catch(() => {})
     }
+    // What was woken is there, or begun. Whoever still waits then says so again.
+    if (counted.some(isAwake)) this.#wakes.delete(number)
     if (fixed !== null) this.#retireSurplus(counted, count - wanted)
-    if (fixed !== null) for (const managed of counted) void this.#fleet.resume(managed)
+    this.#keepAwake(counted, fixed ?? revision.spec.scale.min)
+  }
+
+  /** Minimum and fixed numbers of instances are not paused. */
+  #keepAwake(counted: readonly ManagedInstance[], awakeMin: number): void {
+    const missing = awakeMin - counted.filter(isAwake).length
+    if (missing <= 0) return
+    const asleep = counted.filter(({ instance }) => instance.state === 'paused')
+    for (const managed of asleep.slice(0, missing)) void this.#fleet.resume(managed)
   }
 
   #retireSurplus(counted: readonly ManagedInstance[], surplus: number): void {
@@ -268,20 +327,15 @@ export class TaskController {
     }
   }
 
-  #isBackingOff(): boolean {
-    return this.#backOff.untilMs > Date.now()
-  }
-
   /** Minimum and fixed numbers of instances stay awake. */
   #mayIdle(managed: ManagedInstance): boolean {
     const task = this.#parts.registry.get(this.name)
     if (task === undefined || task.kind === 'run' || task.instances !== null) return false
-    if (!this.#parts.dataPlane.isConnected) return false
-    const running = this.#fleet
-      .counted(managed.revision)
-      .filter(({ instance }) => instance.state === 'running')
+    if (!this.#parts.dataPlane.isConnected || managed.sessions > 0) return false
     const { min } = managed.instance.plan.spec.scale
-    return managed.instance.state === 'paused' || running.length > min
+    const counted = this.#fleet.counted(managed.revision)
+    if (managed.instance.state === 'paused') return counted.length > min
+    return counted.filter(isAwake).length > min
   }
 
   #refuseWake(
@@ -290,21 +344,14 @@ export class TaskController {
   ): { readonly error: ErrorBody; readonly retryAfterS: number } | undefined {
     if (this.#fleet.countOf(revision) > 0) return undefined
     if (task.desired === 'stopped' || task.kind === 'run' || task.instances === 0) {
-      const message = `the task ${this.name} has no instance, and requests do not start one`
-      const hint = `Start it with "quiver start ${this.name}" or "quiver scale ${this.name} 1".`
-      return {
-        error: { code: 'unavailable', reason: 'NOT_RUNNING', message, hint },
-        retryAfterS: 30,
-      }
+      return { error: notRunning(this.name), retryAfterS: 30 }
     }
-    const [failure] = this.#failures
-    if (!this.#isBackingOff() || failure === undefined) return undefined
-    const waitS = Math.ceil((this.#backOff.untilMs - Date.now()) / 1000)
-    return { error: errorOf(failure), retryAfterS: waitS }
+    const error = this.#failures.refusal
+    return error && { error, retryAfterS: Math.ceil(this.backOffMs / 1000) }
   }
 
   #failWake(revision: number, error: ErrorBody, retryAfterS: number): void {
-    this.#waiting.delete(revision)
+    this.#wakes.delete(revision)
     this.#parts.dataPlane.failWake(this.name, revision, error, retryAfterS)
   }
 
@@ -319,10 +366,10 @@ export class TaskController {
 
   #startFailed(revision: number, managed: ManagedInstance | undefined, thrown: unknown): void {
     const error = errorBody(thrown)
+    this.startError = error
     // A node that is full is no fault of the task: it is tried again as soon as there is a place.
-    if (error.reason === 'INSTANCES_EXHAUSTED')
-      this.#parts.admission.whenFree(() => this.#reconcile())
-    else this.#fail(error, revision, managed)
+    if (error.reason === 'INSTANCES_EXHAUSTED') this.#parts.admission.whenFree(this.#retryWhenFree)
+    else this.#failures.add('start', error, { revision, instance: managed?.id ?? null })
     this.#parts.events.emit({
       type: 'startFailed',
       task: this.name,
@@ -331,40 +378,22 @@ export class TaskController {
       reason: error.reason,
       message: error.message,
     })
+    this.#changes.notify()
     const isServed = this.#fleet.counted(revision).some(({ isRoutable }) => isRoutable)
     if (isServed) return
-    const waitS = Math.ceil((this.#backOff.untilMs - Date.now()) / 1000)
-    this.#failWake(revision, error, Math.max(RETRY_AFTER_S, waitS))
+    this.#failWake(revision, error, Math.max(RETRY_AFTER_S, Math.ceil(this.backOffMs / 1000)))
   }
 
-  #crashed(managed: ManagedInstance): void {
-    if (managed.exit === null) return
-    const livedMs = monotonicMs() - (managed.readyAtMs ?? 0)
-    if (livedMs > STEADY_MS) this.#backOff = NO_BACK_OFF
-    const message = `${managed.id} ended: ${describeExit(managed.exit, managed.instance.plan.spec)}`
-    const { reason } = managed.exit
-    this.#fail({ code: 'unavailable', reason, message }, managed.revision, managed)
-  }
-
-  #fail(error: ErrorBody, revision: number, managed: ManagedInstance | undefined): void {
-    const failure: Failure = { ...error, atMs: Date.now(), revision, instance: managed?.id ?? null }
-    this.#failures = [failure, ...this.#failures].slice(0, FAILURES_KEPT_MAX)
-    this.#backOff = afterFailure(this.#backOff, failure.atMs)
-    const waitMs = this.#backOff.untilMs - failure.atMs
-    if (waitMs <= 0) return
-    this.#parts.events.emit({
-      type: 'backingOff',
-      task: this.name,
-      revision,
-      reason: error.reason,
-      message: `${this.name} failed ${this.#backOff.failures} times in a row; next try in ${waitMs / 1000} s`,
-    })
-    clearTimeout(this.#retry)
-    this.#retry = setTimeout(() => this.#reconcile(), waitMs)
-    this.#retry.unref()
+  #crashed({ exit, revision, instance, id, readyAtMs = 0 }: ManagedInstance): void {
+    if (exit === null) return
+    if (monotonicMs() - readyAtMs > STEADY_MS) this.#failures.forgive()
+    const message = `${id} ended: ${describeExit(exit, instance.plan.spec)}`
+    const error = { code: 'unavailable', reason: exit.reason, message } as const
+    this.#failures.add('crash', error, { revision, instance: id })
   }
 }
 
-function errorOf({ code, reason, message, hint }: Failure): ErrorBody {
-  return { code, reason, message, ...(hint === undefined ? {} : { hint }) }
+/** Takes requests, or may at any moment. */
+function isAwake({ isRoutable, instance }: ManagedInstance): boolean {
+  return isRoutable && instance.state === 'running'
 }

@@ -34,7 +34,8 @@ export interface DeployOutcome {
 
 export interface DeploymentParts {
   readonly registry: TaskRegistry
-  readonly controller: TaskController
+  /** Undefined for a task that has never been awake. */
+  readonly findController: () => TaskController | undefined
   readonly images: ImageStore
   readonly events: EventLog
   readonly tasksMax: number
@@ -60,6 +61,9 @@ export async function deployRevision(
     return { revision: current, isNew: false, isUnchanged: true, timings: [] }
   }
   assertNoConflict(spec, registry.specsOfOthers(spec.name))
+  // In the same turn as the check: of two deployments at once, the second hears of the first.
+  using claims = new DisposableStack()
+  claims.use(registry.claim(spec))
   await assertPortsFree(spec, current?.spec)
 
   const clock = new Stopwatch()
@@ -67,23 +71,13 @@ export async function deployRevision(
   await Promise.all([images.materialise(stored.config.binary), images.materialise(image)])
   clock.lap('materialise')
 
-  const { revision, task: bumped } = nextRevision(deployment, task, parts)
-  try {
-    await registry.save(bumped, { add: revision })
-  } finally {
-    registry.keepPromise(spec.name)
-  }
+  const revision = await addRevision(deployment, task, parts)
   clock.lap('commit')
   if (task !== undefined) {
-    const isReady = await makeReadyIfAwake(revision, parts)
-    if (isReady) clock.lap('ready')
-    await registry.save(
-      giveTraffic(registry.require(spec.name), revision, deployment.trafficPercent),
-      {
-        drop: outdated(registry, spec.name),
-      },
-    )
-    parts.controller.release(revision.number)
+    if (await makeReadyIfAwake(revision, parts)) clock.lap('ready')
+    const switched = giveTraffic(registry.require(spec.name), revision, deployment.trafficPercent)
+    await registry.save(switched, { drop: outdated(registry, spec.name) })
+    parts.findController()?.release(revision.number)
     clock.lap('switch')
   }
   parts.events.emit({
@@ -95,24 +89,28 @@ export async function deployRevision(
   return { revision, isNew: task === undefined, isUnchanged: false, timings: clock.laps }
 }
 
-/** A new task gets its traffic at once; an existing one only a new number, until the revision is ready. */
-function nextRevision(
+/** A new task gets its traffic at once; of an existing one the revision is only a candidate, until it is ready. */
+async function addRevision(
   { spec, image, kind, isRemovedAtEnd = false }: Deployment,
   task: Task | undefined,
   parts: DeploymentParts,
-): { readonly revision: Revision; readonly task: Task } {
+): Promise<Revision> {
   const { registry } = parts
   const nowMs = Date.now()
   const number = (task?.revisionLast ?? 0) + 1
   const revision = { task: spec.name, number, image, spec, createdAtMs: nowMs }
-  if (task !== undefined) return { revision, task: { ...task, revisionLast: number } }
-
+  if (task !== undefined) {
+    const bumped = { ...task, revisionLast: number, candidate: number }
+    await registry.save(bumped, { add: revision, drop: candidatesOf(task) })
+    return revision
+  }
   assertRoom(parts)
   const created: Task = {
     name: spec.name,
     kind,
     traffic: [{ revision: number, percent: 100 }],
     revisionLast: number,
+    candidate: null,
     previous: null,
     desired: 'on',
     isRemovedAtEnd,
@@ -120,7 +118,21 @@ function nextRevision(
     uidIndex: registry.promiseUidIndex(spec.name),
     createdAtMs: nowMs,
   }
-  return { revision, task: created }
+  try {
+    await registry.save(created, { add: revision })
+  } finally {
+    registry.keepPromise(spec.name)
+  }
+  return revision
+}
+
+/** Drops what a deployment left that was cut short by the end of its process. */
+export async function dropCandidate(task: Task, registry: TaskRegistry): Promise<void> {
+  await registry.save({ ...task, candidate: null }, { drop: candidatesOf(task) })
+}
+
+function candidatesOf({ candidate }: Task): readonly number[] {
+  return candidate === null ? [] : [candidate]
 }
 
 function assertRoom({ registry, tasksMax, uidsMax }: DeploymentParts): void {
@@ -137,15 +149,16 @@ function assertRoom({ registry, tasksMax, uidsMax }: DeploymentParts): void {
 }
 
 async function makeReadyIfAwake(revision: Revision, parts: DeploymentParts): Promise<boolean> {
-  const { controller, registry } = parts
-  const isAwake = controller.instances.some(({ isCounted }) => isCounted)
-  if (!isAwake) return false
+  const { registry } = parts
+  const controller = parts.findController()
+  if (controller?.instances.some(({ isCounted }) => isCounted) !== true) return false
   try {
     await controller.makeReady(revision)
     return true
   } catch (thrown) {
     controller.release(revision.number)
-    await registry.save(registry.require(revision.task), { drop: [revision.number] })
+    // If this fails too, the candidate goes with the next deployment; why this one failed is what matters.
+    await dropCandidate(registry.require(revision.task), registry).catch(() => {})
     throw thrown
   }
 }
@@ -154,13 +167,14 @@ async function makeReadyIfAwake(revision: Revision, parts: DeploymentParts): Pro
 function giveTraffic(task: Task, { number }: Revision, percent: number): Task {
   const current = task.traffic[0]?.revision ?? number
   if (percent === 100) {
-    return { ...task, desired: 'on', traffic: [{ revision: number, percent }], previous: current }
+    const traffic = [{ revision: number, percent }]
+    return { ...task, desired: 'on', candidate: null, traffic, previous: current }
   }
   const traffic: readonly TrafficShare[] = [
     { revision: current, percent: 100 - percent },
     { revision: number, percent },
   ]
-  return { ...task, desired: 'on', traffic }
+  return { ...task, desired: 'on', candidate: null, traffic }
 }
 
 /** Revisions that nothing refers to any more, beyond the newest few. */

@@ -34,18 +34,36 @@ export function describeExit(report: ExitReport, spec: TaskSpec): string {
 }
 
 /** What a client is told whose request the end broke. */
-export function exitError({ instance }: ManagedInstance, report: ExitReport): ErrorBody {
+export function exitError(
+  { instance }: ManagedInstance,
+  report: ExitReport,
+  hint: string,
+): ErrorBody {
   const { task, spec } = instance.plan
   const isOutOfMemory = report.reason === 'OUT_OF_MEMORY'
   return {
     code: 'unavailable',
     reason: isOutOfMemory ? 'OUT_OF_MEMORY' : 'INSTANCE_DIED',
     message: `the instance of ${task} ended while it answered: ${describeExit(report, spec)}`,
-    hint: 'Try again: the next request starts a new instance.',
+    hint,
   }
 }
 
 export function errorBody(thrown: unknown): ErrorBody {
   const { code, reason, message, hint } = QuiverError.from(thrown)
   return { code, reason, message, ...(hint === undefined ? {} : { hint }) }
+}
+
+export function errorOf({ code, reason, message, hint }: ErrorBody): QuiverError {
+  return new QuiverError(code, reason, message, hint === undefined ? {} : { hint })
+}
+
+/** For requests that may not start what they need. */
+export function notRunning(task: string): ErrorBody {
+  return {
+    code: 'unavailable',
+    reason: 'NOT_RUNNING',
+    message: `the task ${task} has no instance, and requests do not start one`,
+    hint: `Start it with "quiver start ${task}" or "quiver scale ${task} 1".`,
+  }
 }

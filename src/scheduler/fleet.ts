@@ -6,6 +6,7 @@
  */
 
 import { monotonicMs } from '../core/clock.ts'
+import { QuiverError } from '../core/error.ts'
 import type { ExitReason, ExitReport } from '../core/instance.ts'
 import type { Revision, Task } from '../core/task.ts'
 import type { Instance, StdioPlan } from '../drivers/driver.ts'
@@ -14,18 +15,21 @@ import type { Admission } from './admission.ts'
 import type { DataPlane } from './data-plane.ts'
 import { describeExit, errorBody, exitError, isUnexpected } from './endings.ts'
 import type { EventLog, NewEvent } from './events.ts'
-import { IdleClock } from './idle-clock.ts'
+import { Idling } from './idling.ts'
 import { LimitWatch } from './limit-watch.ts'
 import { ManagedInstance } from './managed.ts'
 import { planGrant } from './planning.ts'
 import type { Starter } from './starter.ts'
 import { readStory } from './story.ts'
+import { startTimer } from './timer.ts'
 
 export interface FleetParts {
   readonly starter: Starter
   readonly admission: Admission
   readonly dataPlane: DataPlane
   readonly events: EventLog
+  /** Nothing is begun while the node starts or ends. */
+  readonly isOpen: () => boolean
 }
 
 export interface FleetObserver {
@@ -37,10 +41,21 @@ export interface FleetObserver {
     managed: ManagedInstance | undefined,
     thrown: unknown,
   ) => void
-  /** An instance that served ended without being asked to. */
-  readonly onCrash: (managed: ManagedInstance) => void
+  /**
+   * An instance that served ended without being asked to.
+   *
+   * @returns a hint for the clients whose requests it broke
+   */
+  readonly onCrash: (managed: ManagedInstance) => string
   /** Whether it may be paused or stopped when it is idle. */
   readonly mayIdle: (managed: ManagedInstance) => boolean
+}
+
+/** An instance that is being prepared and has no id yet. */
+interface Preparation {
+  readonly revision: number
+  isCanceled: boolean
+  readonly ended: Promise<void>
 }
 
 const ENDED_KEPT_MAX = 5
@@ -49,19 +64,19 @@ export class Fleet {
   readonly #parts: FleetParts
   readonly #observer: FleetObserver
   readonly #instances = new Map<string, ManagedInstance>()
-  /** Revision numbers of instances that are being prepared and have no id yet. */
-  readonly #preparing = new Map<symbol, number>()
-  readonly #idleClock: IdleClock
+  readonly #preparations = new Set<Preparation>()
+  readonly #idling: Idling
   readonly #limitWatch = new LimitWatch((managed, event) => this.#event(managed, event))
   #isClosed = false
 
   constructor(parts: FleetParts, observer: FleetObserver) {
     this.#parts = parts
     this.#observer = observer
-    this.#idleClock = new IdleClock({
+    this.#idling = new Idling({
+      dataPlane: parts.dataPlane,
       mayIdle: observer.mayIdle,
-      pause: (managed) => void this.#pauseIdle(managed),
-      stop: (managed) => void this.#stopIdle(managed),
+      onChange: observer.onChange,
+      onEvent: (managed, event) => this.#event(managed, event),
     })
   }
 
@@ -80,7 +95,7 @@ export class Fleet {
 
   /** How many there are or will be when what was begun succeeds. */
   countOf(revision: number): number {
-    const preparing = [...this.#preparing.values()].filter((number) => number === revision).length
+    const preparing = [...this.#preparations].filter((one) => one.revision === revision).length
     return this.counted(revision).length + preparing
   }
 
@@ -93,38 +108,60 @@ export class Fleet {
 
   /** The part of a start before the first process. */
   async prepare(task: Task, revision: Revision, stdio: StdioPlan): Promise<ManagedInstance> {
-    const { dataPlane } = this.#parts
+    if (!this.#parts.isOpen()) throw nodeEnding()
     const wakeAtMs = monotonicMs()
-    const token = Symbol('preparing')
-    this.#preparing.set(token, revision.number)
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+    const preparation = { revision: revision.number, isCanceled: false, ended }
+    this.#preparations.add(preparation)
     try {
       const { instance, materialisedAtNs } = await this.#admit(task, revision, stdio)
       const managed = new ManagedInstance(instance, { wakeAtMs, createdAtMs: Date.now() })
       managed.mark('materialise', materialisedAtNs)
       this.#keep(managed)
-      dataPlane.grant(planGrant(instance.plan))
+      if (preparation.isCanceled) {
+        await this.retire(managed, 'STOPPED', 0)
+        throw startCanceled(task.name)
+      }
+      this.#parts.dataPlane.grant(planGrant(instance.plan))
       return managed
     } catch (thrown) {
-      this.#observer.onStartFailed(revision.number, undefined, thrown)
+      if (!preparation.isCanceled) this.#observer.onStartFailed(revision.number, undefined, thrown)
       throw thrown
     } finally {
-      this.#preparing.delete(token)
+      this.#preparations.delete(preparation)
+      end()
     }
   }
 
+  /** Lets those that have no id yet come to nothing. Resolves when they have. */
+  async cancelPreparations(): Promise<void> {
+    const preparations = [...this.#preparations]
+    for (const preparation of preparations) preparation.isCanceled = true
+    await Promise.all(preparations.map(({ ended }) => ended))
+  }
+
+  /** @throws QuiverError whatever the start failed with; `canceled/START_CANCELED` when it was stopped meanwhile */
   async launch(managed: ManagedInstance): Promise<void> {
+    const { task, isRun } = managed.instance.plan
+    if (managed.role === 'retiring' || !managed.isLive) throw startCanceled(task)
     this.#event(managed, { type: 'instanceStarting', message: `${managed.id} is starting` })
     managed.isLaunching = true
     try {
       managed.mark('ready', await this.#parts.starter.start(managed.instance))
-      managed.isLaunching = false
+      if (!managed.isLive && !isRun) throw endedAtOnce(managed)
     } catch (thrown) {
       managed.isLaunching = false
+      if (isRetiring(managed)) {
+        this.#observer.onChange()
+        throw startCanceled(task)
+      }
       managed.error = errorBody(thrown)
       this.#observer.onStartFailed(managed.revision, managed, thrown)
       this.#observer.onChange()
       throw thrown
     }
+    managed.isLaunching = false
+    if (isRetiring(managed)) throw startCanceled(task)
     const ms = (monotonicMs() - managed.wakeAtMs).toFixed(0)
     this.#event(managed, {
       type: 'instanceReady',
@@ -172,16 +209,8 @@ export class Fleet {
     managed?.save()
   }
 
-  /** Unfreezes a paused instance; one that is about to be paused is kept from it. */
   async resume(managed: ManagedInstance): Promise<void> {
-    if (managed.role === 'draining') managed.isWantedBack = true
-    if (managed.role !== 'serving' || managed.instance.state !== 'paused') return
-    await managed.instance.resume()
-    managed.lastWake = 'resumed'
-    managed.idleSinceMs = monotonicMs()
-    this.#event(managed, { type: 'instanceResumed', message: `${managed.id} was resumed` })
-    this.#idleClock.set(managed)
-    this.#observer.onChange()
+    await this.#idling.resume(managed)
   }
 
   /**
@@ -197,30 +226,31 @@ export class Fleet {
     graceMsMax = Infinity,
   ): Promise<void> {
     if (!managed.isLive) return
-    const isRouted = managed.role === 'serving' || managed.role === 'draining'
     if (managed.role === 'retiring' && drainMs === null) return
+    const isRouted = managed.role === 'serving' || managed.role === 'draining'
     managed.role = 'retiring'
-    this.#idleClock.unset(managed)
+    this.#idling.unwatch(managed)
     this.#observer.onChange()
-    if (isRouted) await this.#drained(managed, drainMs)
+    if (isRouted) managed.drained = this.#parts.dataPlane.drain(managed.id, 'retire')
+    await this.#untilDrained(managed, drainMs)
     const { stopTimeoutMs } = managed.instance.plan.spec.limits
     await managed.instance.stop(reason, Math.min(stopTimeoutMs, graceMsMax))
   }
 
   /** Requests were in flight or ended: the idle clock starts again. */
   touch(managed: ManagedInstance): void {
-    this.#idleClock.set(managed)
+    this.#idling.watch(managed)
     this.#limitWatch.touch(managed)
   }
 
   touchAll(): void {
-    for (const managed of this.#instances.values()) this.#idleClock.set(managed)
+    for (const managed of this.#instances.values()) this.#idling.watch(managed)
   }
 
   /** Lets go of everything without ending it. */
   close(): void {
     this.#isClosed = true
-    this.#idleClock.clear()
+    this.#idling.clear()
     this.#limitWatch.clear()
   }
 
@@ -234,63 +264,23 @@ export class Fleet {
     managed.idleSinceMs = managed.readyAtMs
     managed.save()
     this.#limitWallTime(managed)
-    this.#idleClock.set(managed)
+    this.#idling.watch(managed)
     this.#observer.onChange()
   }
 
   #limitWallTime(managed: ManagedInstance): void {
     const { wallTimeMs, stopTimeoutMs } = managed.instance.plan.spec.limits
     if (wallTimeMs === null) return
-    const timer = setTimeout(
-      () => {
-        this.#event(managed, {
-          type: 'limitReached',
-          reason: 'WALL_TIME',
-          message: `${managed.id} reached limits.wall_time`,
-        })
-        void this.retire(managed, 'WALL_TIME', stopTimeoutMs)
-      },
-      wallTimeMs - (monotonicMs() - (managed.readyAtMs ?? 0)),
-    )
-    void managed.instance.exited.then(() => clearTimeout(timer))
-  }
-
-  async #pauseIdle(managed: ManagedInstance): Promise<void> {
-    if (!(await this.#drainIdle(managed))) return
-    await managed.instance.pause()
-    if (managed.role !== 'draining') return
-    managed.role = 'serving'
-    if (managed.instance.state !== 'paused') return
-    this.#event(managed, {
-      type: 'instancePaused',
-      message: `${managed.id} is idle and was paused`,
+    const leftMs = wallTimeMs - (monotonicMs() - (managed.readyAtMs ?? 0))
+    const timer = startTimer(leftMs, () => {
+      this.#event(managed, {
+        type: 'limitReached',
+        reason: 'WALL_TIME',
+        message: `${managed.id} reached limits.wall_time`,
+      })
+      void this.retire(managed, 'WALL_TIME', stopTimeoutMs)
     })
-    this.#observer.onChange()
-    if (managed.isWantedBack) await this.resume(managed)
-    this.#idleClock.set(managed)
-  }
-
-  async #stopIdle(managed: ManagedInstance): Promise<void> {
-    // A paused instance gets no requests: there is nothing to ask the proxy.
-    const isPaused = managed.instance.state === 'paused'
-    if (!isPaused && !(await this.#drainIdle(managed))) return
-    managed.role = 'retiring'
-    this.#observer.onChange()
-    await managed.instance.stop('IDLE', managed.instance.plan.spec.limits.stopTimeoutMs)
-  }
-
-  /** True when the proxy routes nothing more to it and nobody has asked for it meanwhile. */
-  async #drainIdle(managed: ManagedInstance): Promise<boolean> {
-    managed.role = 'draining'
-    managed.isWantedBack = false
-    const answer = await this.#parts.dataPlane.drain(managed.id, 'idle')
-    if (managed.role !== 'draining' || !managed.isLive) return false
-    if (answer === 'drained' && !managed.isWantedBack) return true
-    managed.role = 'serving'
-    managed.idleSinceMs = monotonicMs()
-    this.#observer.onChange()
-    this.#idleClock.set(managed)
-    return false
+    void managed.instance.exited.then(() => timer[Symbol.dispose]())
   }
 
   /** A place that an instance takes is given back by its end. */
@@ -305,12 +295,13 @@ export class Fleet {
     }
   }
 
-  async #drained(managed: ManagedInstance, drainMs: number | null): Promise<void> {
-    const drained = this.#parts.dataPlane.drain(managed.id, 'retire')
+  /** Whoever is in more of a hurry than the one who began to drain it does not wait longer. */
+  async #untilDrained(managed: ManagedInstance, drainMs: number | null): Promise<void> {
+    if (managed.drained === undefined) return
     const { promise: late, resolve } = Promise.withResolvers<void>()
-    const timer = drainMs === null ? undefined : setTimeout(resolve, drainMs)
-    await Promise.race([drained, late, managed.instance.exited])
-    clearTimeout(timer)
+    const timer = drainMs === null ? undefined : startTimer(drainMs, resolve)
+    await Promise.race([managed.drained, late, managed.instance.exited])
+    timer?.[Symbol.dispose]()
   }
 
   #keep(managed: ManagedInstance): void {
@@ -320,7 +311,7 @@ export class Fleet {
 
   #ended(managed: ManagedInstance, report: ExitReport): void {
     managed.exit = report
-    this.#idleClock.unset(managed)
+    this.#idling.unwatch(managed)
     this.#parts.dataPlane.revoke(managed.id)
     this.#parts.admission.leave()
     if (this.#isClosed || managed.isEndTold) return
@@ -330,9 +321,10 @@ export class Fleet {
     const message = `${managed.id} ended: ${describeExit(report, managed.instance.plan.spec)}`
     this.#event(managed, { type: 'instanceExited', reason: report.reason, message })
     const wasServing = managed.readyAtMs !== undefined
-    if (wasServing && isUnexpected(report)) {
-      this.#parts.dataPlane.tellExit(managed.id, exitError(managed, report))
-      this.#observer.onCrash(managed)
+    const isDone = managed.instance.plan.isRun && report.reason === 'COMPLETED'
+    if (wasServing && isUnexpected(report) && !isDone) {
+      const hint = this.#observer.onCrash(managed)
+      this.#parts.dataPlane.tellExit(managed.id, exitError(managed, report, hint))
     }
     this.#forgetOldest()
     // The end of a start that failed is told by `launch`, with its reason; until then nobody tries again.
@@ -344,7 +336,8 @@ export class Fleet {
     const oldest = ended.toSorted((a, b) => a.createdAtMs - b.createdAtMs)
     for (const managed of oldest.slice(0, -ENDED_KEPT_MAX)) {
       this.#instances.delete(managed.id)
-      void managed.remove()
+      // What cannot be deleted now is found and deleted by the next control process.
+      managed.remove().catch(() => {})
     }
   }
 
@@ -352,4 +345,30 @@ export class Fleet {
     const { id, revision, instance } = managed
     this.#parts.events.emit({ task: instance.plan.task, revision, instance: id, ...event })
   }
+}
+
+/** Asked anew after something was awaited, for the compiler's sake too. */
+function isRetiring({ role }: ManagedInstance): boolean {
+  return role === 'retiring'
+}
+
+function nodeEnding(): QuiverError {
+  return new QuiverError('unavailable', 'NODE_ENDING', 'the node is ending', {
+    hint: 'Try again when it is up: "quiver up".',
+  })
+}
+
+function startCanceled(task: string): QuiverError {
+  const message = `${task} was stopped while it started`
+  return new QuiverError('canceled', 'START_CANCELED', message, {
+    hint: `Start it again with "quiver start ${task}".`,
+  })
+}
+
+function endedAtOnce({ id, exit, instance }: ManagedInstance): QuiverError {
+  const how = exit === null ? 'it is gone' : describeExit(exit, instance.plan.spec)
+  const message = `${id} ended as soon as it was ready: ${how}`
+  return new QuiverError('failed_precondition', 'EXITED_EARLY', message, {
+    hint: `See "quiver logs ${instance.plan.task} --previous".`,
+  })
 }

@@ -18,6 +18,12 @@ export class ManagedInstance {
   /** Resumed or started by the last wake; null until the first. */
   lastWake: 'cold' | 'resumed' | null = null
   isLaunching = false
+  /** A successor is being started, which counts in its place. */
+  isReplaced = false
+  /** People who are inside: it is not idle. */
+  sessions = 0
+  /** Once retiring: ends when the proxy has nothing more there. */
+  drained: Promise<unknown> | undefined
   /** A request came for it while it was being drained. */
   isWantedBack = false
   inFlight = 0
@@ -65,7 +71,7 @@ export class ManagedInstance {
 
   /** Counts towards how many instances there are: not those on their way out. */
   get isCounted(): boolean {
-    return this.isLive && this.role !== 'retiring'
+    return this.isLive && this.role !== 'retiring' && !this.isReplaced
   }
 
   /** In order of time; driver's and scheduler's together. */

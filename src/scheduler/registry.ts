@@ -25,6 +25,8 @@ export class TaskRegistry implements AsyncDisposable {
   readonly #revisions = new Map<string, Map<number, Revision>>()
   /** Uid indexes of tasks that are about to be saved for the first time, by name. */
   readonly #promised = new Map<string, number>()
+  /** What deployments that are under way want to have. */
+  readonly #claims = new Map<string, TaskSpec>()
   readonly #ending = new AbortController()
   readonly #progress = new EventEmitter()
   #seen = 0
@@ -37,10 +39,12 @@ export class TaskRegistry implements AsyncDisposable {
 
   /** Loads everything, then follows changes; `onChange` hears of later ones only. */
   async open(onChange: OnTaskChange): Promise<void> {
+    // Asked for before the list: what comes between is seen twice, which does no harm. The newest of our own entries
+    // would not do: the store may have forgotten the changes since then.
+    this.#seen = await newestRevision(this.#store)
     for (const prefix of [REVISIONS, TASKS]) {
       for (const entry of await this.#store.list(prefix)) {
         this.#apply(entry.key, entry.value, entry.revision)
-        this.#seen = Math.max(this.#seen, entry.revision)
       }
     }
     this.#watching = this.#watch(onChange)
@@ -74,13 +78,20 @@ export class TaskRegistry implements AsyncDisposable {
     return this.revisions(task.name).get(task.traffic[0]?.revision ?? 0)
   }
 
-  /** Specs of every revision that gets traffic, of all tasks but one. */
+  /** Others are refused these routes and ports until it is disposed. */
+  claim(spec: TaskSpec): Disposable {
+    this.#claims.set(spec.name, spec)
+    return { [Symbol.dispose]: () => void this.#claims.delete(spec.name) }
+  }
+
+  /** Specs of the current revision of all tasks but one, and what others are about to have. */
   *specsOfOthers(name: string): Iterable<TaskSpec> {
     for (const task of this.#tasks.values()) {
       if (task.name === name) continue
       const revision = this.current(task)
       if (revision !== undefined) yield revision.spec
     }
+    for (const spec of this.#claims.values()) if (spec.name !== name) yield spec
   }
 
   /** How many tasks there are, with those that are about to be saved for the first time. */
@@ -112,19 +123,15 @@ export class TaskRegistry implements AsyncDisposable {
     task: Task,
     changes: { readonly add?: Revision; readonly drop?: readonly number[] } = {},
   ): Promise<void> {
-    const operations: Operation[] = [
-      {
-        kind: 'put',
-        key: TASKS + task.name,
-        value: encode(task),
-        expected: this.#storeRevisions.get(task.name) ?? 0,
-      },
-    ]
     const { add, drop = [] } = changes
+    // Whoever hears of the task looks for its revisions: they come first.
+    const operations: Operation[] = []
     if (add !== undefined)
       operations.push({ kind: 'put', key: revisionKey(add.task, add.number), value: encode(add) })
     for (const number of drop)
       operations.push({ kind: 'delete', key: revisionKey(task.name, number) })
+    const expected = this.#storeRevisions.get(task.name) ?? 0
+    operations.push({ kind: 'put', key: TASKS + task.name, value: encode(task), expected })
     await this.#commit(operations)
   }
 
@@ -181,6 +188,11 @@ export class TaskRegistry implements AsyncDisposable {
       else this.#revisions.set(name, revisions)
     }
   }
+}
+
+/** A check that holds, and writes nothing. */
+async function newestRevision(store: Store): Promise<number> {
+  return await store.commit([{ kind: 'check', key: 'task', expected: 0 }])
 }
 
 /** Padded, so that byte order is the order of deployment. */

@@ -12,9 +12,11 @@ import type { ImageStore } from '../images/images.ts'
 import type { Store } from '../store/store.ts'
 
 import { Admission } from './admission.ts'
+import { assertNoConflict } from './conflicts.ts'
 import { TaskController } from './controller.ts'
 import type { DataPlane } from './data-plane.ts'
-import { deployRevision, type Deployment, type DeployOutcome } from './deployment.ts'
+import { deployRevision, dropCandidate, type Deployment, type DeployOutcome } from './deployment.ts'
+import { errorOf } from './endings.ts'
 import type { EventLog } from './events.ts'
 import type { ManagedInstance } from './managed.ts'
 import { taskOfInstance } from './planning.ts'
@@ -45,6 +47,7 @@ export class Scheduler implements AsyncDisposable {
   readonly #admission: Admission
   readonly #controllers = new Map<string, TaskController>()
   readonly #queues = new Map<string, Promise<unknown>>()
+  #isOpen = false
   #isClosed = false
 
   constructor(parts: SchedulerParts) {
@@ -57,9 +60,14 @@ export class Scheduler implements AsyncDisposable {
   /** Loads what is wanted, then finds what is there. */
   async open(): Promise<void> {
     await this.registry.open((name, task) => this.#taskChanged(name, task))
+    for (const task of this.registry.list()) {
+      if (task.candidate !== null) await dropCandidate(task, this.registry)
+    }
     for (const driver of this.#parts.drivers.values()) {
       for (const instance of await driver.adopt()) await this.#adopt(instance)
     }
+    // All are found before any is missed.
+    this.#isOpen = true
     for (const task of this.registry.list()) {
       // Those without a trace of an instance may still want some; the others are only routed.
       this.#taskChanged(task.name, task)
@@ -77,6 +85,7 @@ export class Scheduler implements AsyncDisposable {
       admission: this.#admission,
       dataPlane: this.#parts.dataPlane,
       events: this.#parts.events,
+      isOpen: () => this.#isOpen,
     })
     this.#controllers.set(name, controller)
     return controller
@@ -111,7 +120,7 @@ export class Scheduler implements AsyncDisposable {
       deployRevision(deployment, {
         ...this.#parts,
         registry: this.registry,
-        controller: this.controller(deployment.spec.name),
+        findController: () => this.findController(deployment.spec.name),
       }),
     )
   }
@@ -143,7 +152,9 @@ export class Scheduler implements AsyncDisposable {
     await this.#exclusively(name, async () => {
       const task = this.registry.require(name)
       assertService(task, 'scaled')
-      await this.registry.save({ ...task, instances })
+      // Who wants instances wants it to run; who stopped it had another number in mind.
+      const desired = instances === null || instances === 0 ? task.desired : 'on'
+      await this.registry.save({ ...task, instances, desired })
       this.#event(
         'scaled',
         name,
@@ -152,14 +163,10 @@ export class Scheduler implements AsyncDisposable {
       )
       if (instances === null) return
       const controller = this.controller(name)
-      const failuresBefore = controller.failures.length
-      await controller.until(() => {
-        const serving = controller.instances.filter(
-          ({ isRoutable, instance }) => isRoutable && instance.state === 'running',
-        )
-        return serving.length === instances || controller.failures.length > failuresBefore
-      }, signal)
-      throwFailure(controller, failuresBefore)
+      const errorBefore = controller.startError
+      const isDone = () => controller.isScaledTo(instances)
+      await controller.until(() => isDone() || controller.startError !== errorBefore, signal)
+      if (!isDone() && controller.startError !== undefined) throw errorOf(controller.startError)
     })
   }
 
@@ -176,15 +183,10 @@ export class Scheduler implements AsyncDisposable {
   async start(name: string, signal: AbortSignal): Promise<void> {
     await this.#exclusively(name, async () => {
       const task = this.registry.require(name)
-      await this.registry.save({ ...task, desired: 'on' })
-      const controller = this.controller(name)
-      const running = controller.instances.find(({ isCounted }) => isCounted)
+      const instances = task.instances === 0 ? null : task.instances
+      await this.registry.save({ ...task, desired: 'on', instances })
       const revision = this.registry.current(task)
-      if (running === undefined && revision !== undefined) {
-        await controller.makeReady(revision)
-        controller.release(revision.number)
-      }
-      signal.throwIfAborted()
+      if (revision !== undefined) await this.controller(name).ensureReady(revision, signal)
       this.#event('started', name, null, `${name} was started`)
     })
   }
@@ -217,13 +219,12 @@ export class Scheduler implements AsyncDisposable {
   ): Promise<ManagedInstance> {
     const { stdio, isRemovedAtEnd } = options
     return await this.#exclusively(spec.name, async () => {
-      const controller = this.controller(spec.name)
       const outcome = await deployRevision(
         { spec, image, trafficPercent: 100, kind: 'run', isRemovedAtEnd },
-        { ...this.#parts, registry: this.registry, controller },
+        { ...this.#parts, registry: this.registry, findController: () => undefined },
       )
       try {
-        const managed = await controller.prepareRun(outcome.revision, stdio)
+        const managed = await this.controller(spec.name).prepareRun(outcome.revision, stdio)
         if (isRemovedAtEnd) void this.#removeAtEnd(spec.name)
         return managed
       } catch (thrown) {
@@ -236,7 +237,7 @@ export class Scheduler implements AsyncDisposable {
   /** The node ends: so do all instances. What is wanted stays as it is, for the next start. */
   async stopEverything(): Promise<void> {
     const controllers = [...this.#controllers.values()]
-    for (const controller of controllers) controller.suspend()
+    this.#isOpen = false
     await Promise.all(
       controllers.map((controller) => {
         const task = this.registry.get(controller.name)
@@ -248,6 +249,7 @@ export class Scheduler implements AsyncDisposable {
 
   /** Lets go of everything: instances go on. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOpen = false
     this.#isClosed = true
     for (const controller of this.#controllers.values()) controller.close()
     await this.registry[Symbol.asyncDispose]()
@@ -317,6 +319,9 @@ export class Scheduler implements AsyncDisposable {
   }
 
   async #switchTo(task: Task, revision: number): Promise<void> {
+    const spec = this.registry.revisions(task.name).get(revision)?.spec
+    // Routes that it had once may belong to somebody else by now.
+    if (spec !== undefined) assertNoConflict(spec, this.registry.specsOfOthers(task.name))
     const current = task.traffic[0]?.revision ?? null
     const previous = current === revision ? task.previous : current
     await this.registry.save({ ...task, traffic: [{ revision, percent: 100 }], previous })
@@ -365,13 +370,6 @@ function assertService(task: Task, verb: string): void {
       hint: 'Deploy it with "quiver deploy" to have it scaled and routed.',
     },
   )
-}
-
-function throwFailure(controller: TaskController, failuresBefore: number): void {
-  const [failure] = controller.failures
-  if (controller.failures.length === failuresBefore || failure === undefined) return
-  const { code, reason, message, hint } = failure
-  throw new QuiverError(code, reason, message, hint === undefined ? {} : { hint })
 }
 
 function rollbackTarget(task: Task): number {

@@ -24,9 +24,9 @@ export function handleProxy(
   { scheduler, events }: Pick<ServiceParts, 'scheduler' | 'events'>,
 ): void {
   if (message.type === 'wake') {
-    const { task, revision, waiting } = message
+    const { task, revision, waiting, inFlight } = message
     if (scheduler.registry.get(task) !== undefined)
-      scheduler.controller(task).wake(revision, waiting)
+      scheduler.controller(task).wake(revision, waiting, inFlight)
   }
   if (message.type === 'activity') {
     for (const activity of message.instances) {

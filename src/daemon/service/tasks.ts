@@ -17,15 +17,7 @@ import type { ManagedInstance } from '../../scheduler/managed.ts'
 import { logTail } from './logs.ts'
 import { buildSpec } from './overrides.ts'
 import { httpPort, type ServiceParts } from './parts.ts'
-import {
-  isFailing,
-  taskState,
-  urlsOf,
-  viewFailure,
-  viewInstance,
-  viewPublish,
-  viewRevision,
-} from './views.ts'
+import { taskState, urlsOf, viewFailure, viewInstance, viewPublish, viewRevision } from './views.ts'
 
 const ERROR_LOG_LINES = 20
 
@@ -147,7 +139,7 @@ async function viewTask(task: Task, parts: ServiceParts, port: number): Promise<
   const live = controller?.instances.filter(({ isLive }) => isLive) ?? []
   const usages = await Promise.all(live.map(({ instance }) => instance.usage()))
   const image = revision === undefined ? undefined : await findImage(revision, images)
-  const failure = isFailing(controller) ? controller?.failures[0] : undefined
+  const failure = controller?.isFailing === true ? controller.failures[0] : undefined
   return {
     name: task.name,
     state: taskState(task, controller),
@@ -184,7 +176,7 @@ async function describe(name: string, parts: ServiceParts): Promise<TaskDetail> 
       return viewFailure(failure, tail)
     }),
   )
-  const backOffUntilMs = controller?.backOff.untilMs ?? 0
+  const backOffMs = controller?.backOffMs ?? 0
   return {
     ...view,
     lastError: view.lastError === null ? null : (errors[0] ?? null),
@@ -209,7 +201,7 @@ async function describe(name: string, parts: ServiceParts): Promise<TaskDetail> 
     ),
     counters: dataPlane.counters(name) ?? null,
     errors,
-    backOffUntilMs: backOffUntilMs > Date.now() ? backOffUntilMs : null,
+    backOffUntilMs: backOffMs > 0 ? Date.now() + Math.round(backOffMs) : null,
   }
 }
 

@@ -11,8 +11,9 @@ import type {
 import type { Usage } from '../../core/instance.ts'
 import { formatRoute, parseRoute } from '../../core/route.ts'
 import type { Revision, Task, TaskSpec } from '../../core/task.ts'
-import type { Failure, TaskController } from '../../scheduler/controller.ts'
+import type { TaskController } from '../../scheduler/controller.ts'
 import { describeExit } from '../../scheduler/endings.ts'
+import type { Failure } from '../../scheduler/failures.ts'
 import type { ManagedInstance } from '../../scheduler/managed.ts'
 
 const NS_PER_MS = 1e6
@@ -25,12 +26,7 @@ export function taskState(task: Task, controller: TaskController | undefined): T
   if (live.length > 0) return 'starting'
   if (task.kind === 'run') return 'exited'
   if (task.desired === 'stopped') return 'stopped'
-  return isFailing(controller) ? 'failing' : 'idle'
-}
-
-/** The last thing it tried went wrong. */
-export function isFailing(controller: TaskController | undefined): boolean {
-  return (controller?.backOff.failures ?? 0) > 0
+  return controller?.isFailing === true ? 'failing' : 'idle'
 }
 
 export function viewInstance(managed: ManagedInstance, usage: Usage | null): InstanceView {
