@@ -10,6 +10,9 @@ import { parseManifest } from '../src/config/manifest.ts'
 
 const ROOT = path.join(import.meta.dirname, '..')
 const FOLDERS = ['*.md', 'docs/**/*.md', 'examples/**/*.md', 'templates/**/*.md']
+/** `src/core/task.ts`; not what is made first, nor `tests/*.test.ts` or `src/<folder>`. */
+const REPOSITORY_PATH =
+  /`((?:src|tests|native|docs|scripts|bench|recipes|examples|schema|templates)\/(?!build\/)[\w./-]+)`/g
 const REASON = /`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`/g
 
 const documents = globSync(FOLDERS, { cwd: ROOT, exclude: ['node_modules/**'] })
@@ -23,6 +26,12 @@ suite('documents', () => {
     test(`the links of ${file} lead somewhere`, () => {
       for (const [, target = ''] of withoutBlocks(text).matchAll(/\]\(([^)\s]+)\)/g)) {
         if (!/^[a-z]+:/.test(target)) assertLink(file, target)
+      }
+    })
+
+    test(`the files of this repository that ${file} names exist`, () => {
+      for (const [, name = ''] of text.matchAll(REPOSITORY_PATH)) {
+        assert.ok(existsSync(path.join(ROOT, name)), `there is no ${name}`)
       }
     })
 
