@@ -11,6 +11,12 @@ import type { Suite } from './suite.ts'
 
 const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   'sandbox-cold': () => import('./sandbox-cold.ts'),
+  'sandbox-resume': () => import('./sandbox-resume.ts'),
+  proxy: () => import('./proxy.ts'),
+  herd: () => import('./herd.ts'),
+  wakes: () => import('./wakes.ts'),
+  density: () => import('./density.ts'),
+  image: () => import('./image.ts'),
 }
 
 async function main(): Promise<void> {

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { TaskDetail } from '../src/api/resources.ts'
 import { openClient, type Client } from '../src/client/client.ts'
+import type { Digest } from '../src/core/digest.ts'
 import { ROOT, TestNode } from '../tests/e2e/harness.ts'
 
 import { requestOnce, type Answer, type Target } from './http.ts'
@@ -41,7 +42,7 @@ export class BenchNode implements AsyncDisposable {
     const folder = await mkdtemp(path.join(this.processes.folder, 'app-'))
     await cp(path.join(ROOT, 'examples', example), folder, { recursive: true })
     const manifest = path.join(folder, 'quiver.toml')
-    const others = (await readFile(manifest, 'utf8')).replace(/^\[scale\]\n(?:[^[].*\n|\n)*/m, '')
+    const others = (await readFile(manifest, 'utf8')).replace(/^\[scale\]\n(?:(?!\[).*\n)*/m, '')
     await writeFile(manifest, `${others}\n[scale]\n${scale}\n`)
     await this.processes.ok('deploy', folder, '--name', name)
     return folder
@@ -73,16 +74,60 @@ export class BenchNode implements AsyncDisposable {
     await delay(SETTLE_MS)
   }
 
+  /** Deploys an image that the node has under one more name. */
+  async deployAs(name: string, image: Digest): Promise<void> {
+    await this.client.call('deploy', { body: { image, name } }, new AbortController().signal)
+  }
+
+  /** Ends the node and starts it again; the port is another one then. */
+  async restart(): Promise<void> {
+    await this.processes.down()
+    await this.processes.up()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.client[Symbol.dispose]()
     await this.processes[Symbol.asyncDispose]()
   }
 }
 
-/** Proportional set size: pages shared by several processes are divided among them. */
-export async function pssBytes(pid: number): Promise<number> {
-  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8')
-  return Number(/^Pss: +(\d+) kB$/m.exec(rollup)?.[1] ?? 0) * 1024
+/**
+ * What processes take of the machine's memory, as if nothing else ran on it: all private pages, and of each file that
+ * they map the largest resident part. (The kernel's own proportional size divides the pages of Node.js among all Node
+ * processes of the machine, this benchmark and strangers included.)
+ */
+export async function memoryBytes(pids: readonly number[]): Promise<number> {
+  const files = new Map<string, number>()
+  let anonymous = 0
+  for (const pid of pids) {
+    const own = await readMappings(pid)
+    anonymous += own.anonymous
+    for (const [file, bytes] of own.files) files.set(file, Math.max(files.get(file) ?? 0, bytes))
+  }
+  return anonymous + files.values().reduce((sum, bytes) => sum + bytes, 0)
+}
+
+interface Mappings {
+  readonly anonymous: number
+  /** Clean resident bytes by path. */
+  readonly files: ReadonlyMap<string, number>
+}
+
+async function readMappings(pid: number): Promise<Mappings> {
+  const files = new Map<string, number>()
+  let anonymous = 0
+  let file = ''
+  for (const line of (await readFile(`/proc/${pid}/smaps`, 'utf8')).split('\n')) {
+    const header = /^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)$/.exec(line)
+    if (header !== null) file = header[1] ?? ''
+    const [, key, kib] = /^(Rss|Anonymous): +(\d+) kB$/.exec(line) ?? []
+    const bytes = Number(kib) * 1024
+    const isFile = file.startsWith('/')
+    if (key === 'Anonymous') anonymous += bytes
+    if (key === 'Anonymous' && isFile) files.set(file, (files.get(file) ?? 0) - bytes)
+    if (key === 'Rss' && isFile) files.set(file, (files.get(file) ?? 0) + bytes)
+  }
+  return { anonymous, files }
 }
 
 export interface ProcessInfo {
