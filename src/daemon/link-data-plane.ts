@@ -10,9 +10,10 @@ import type {
   ToEgress,
   ToProxy,
 } from '../core/link.ts'
-import { LinkRole, openLinkServer, type LinkServerOptions } from '../link/server.ts'
+import { LinkRole, openLinkServer, type LinkPeer, type LinkServerOptions } from '../link/server.ts'
 import type { DataPlane } from '../scheduler/data-plane.ts'
 
+import { Drains, type DrainAnswer, type DrainMode } from './drains.ts'
 import { parseFromEgress, parseFromProxy } from './link-messages.ts'
 
 export interface DataPlaneListener {
@@ -25,9 +26,10 @@ export interface DataPlaneListener {
 /** Longer than a proxy takes to start, or to connect again. */
 const FIRST_CONNECTION_MS = 5000
 
-interface Drain {
-  readonly mode: 'idle' | 'retire'
-  readonly resolve: (answer: 'drained' | 'busy') => void
+/** A published port that the proxy could not bind. */
+interface PublishFailure {
+  readonly task: string
+  readonly message: string
 }
 
 export class LinkDataPlane implements DataPlane {
@@ -37,28 +39,36 @@ export class LinkDataPlane implements DataPlane {
   /** What was last sent, to send changes only. */
   readonly #sent = new Map<string, string>()
   readonly #grants = new Map<string, Grant>()
-  readonly #drains = new Map<string, Drain>()
-  #counters: Readonly<Record<string, TaskCounters>> = {}
+  readonly #drains = new Drains<LinkPeer<ToProxy>>((peer, instance, mode) =>
+    peer.send({ type: 'drain', instance, mode }),
+  )
+  /** The proxy tells those that changed. */
+  readonly #counters = new Map<string, TaskCounters>()
   /** Tasks that the proxy has sent a wake for since it last heard of them. */
   readonly #asked = new Set<string>()
   /** Resolves when a proxy is connected for the first time. */
   readonly #first = Promise.withResolvers<void>()
-  readonly #publishFailures = new Map<string, string>()
+  /** By `address:port`. */
+  readonly #publishFailures = new Map<string, PublishFailure>()
 
   constructor(listener: DataPlaneListener) {
     this.#proxies = new LinkRole<FromProxy, ToProxy>({
       name: 'proxy',
       parse: parseFromProxy,
       onHello: (peer) => {
+        // It repeats what it still knows, and tries again what another one could not bind.
+        this.#counters.clear()
+        this.#publishFailures.clear()
         peer.send({ type: 'table', tasks: [...this.#routes.values()] })
+        this.#drains.join(peer)
         this.#first.resolve()
         listener.onProxyConnected()
       },
-      onMessage: (_peer, message) => {
-        this.#receive(message)
+      onMessage: (peer, message) => {
+        this.#receive(peer, message)
         listener.onProxy(message)
       },
-      onGone: () => this.#abandonDrains(),
+      onGone: (peer) => this.#drains.leave(peer),
     })
     this.#egresses = new LinkRole<FromEgress, ToEgress>({
       name: 'egress',
@@ -86,16 +96,16 @@ export class LinkDataPlane implements DataPlane {
 
   /** Since the proxy started. */
   counters(task: string): TaskCounters | undefined {
-    return this.#counters[task]
+    return this.#counters.get(task)
   }
 
-  get allCounters(): Readonly<Record<string, TaskCounters>> {
+  get allCounters(): ReadonlyMap<string, TaskCounters> {
     return this.#counters
   }
 
   /** Why a published port is not bound; undefined when it is. */
   publishFailure(address: string, hostPort: number): string | undefined {
-    return this.#publishFailures.get(`${address}:${hostPort}`)
+    return this.#publishFailures.get(`${address}:${hostPort}`)?.message
   }
 
   publish(route: TaskRoute): void {
@@ -108,24 +118,23 @@ export class LinkDataPlane implements DataPlane {
     const isAnswer = this.#asked.has(route.task) && hasRunning(route)
     if (isSame && !isAnswer) return
     this.#asked.delete(route.task)
+    // The proxy tries again to bind what it could not.
+    this.#forgetPublishFailures(route.task)
     this.#proxies.send({ type: 'task', task: route })
   }
 
   withdraw(task: string): void {
     this.#sent.delete(task)
+    this.#asked.delete(task)
+    this.#counters.delete(task)
+    this.#forgetPublishFailures(task)
     if (this.#routes.delete(task)) this.#proxies.send({ type: 'gone', task })
   }
 
-  async drain(instance: string, mode: 'idle' | 'retire'): Promise<'drained' | 'busy'> {
+  async drain(instance: string, mode: DrainMode): Promise<DrainAnswer> {
     // A proxy that has not come back to us yet may well have requests there.
     if (!this.isConnected && mode === 'retire') await this.#firstConnection()
-    if (!this.isConnected) return mode === 'retire' ? 'drained' : 'busy'
-    const { promise, resolve } = Promise.withResolvers<'drained' | 'busy'>()
-    // Retiring overrules a question about idleness.
-    this.#drains.get(instance)?.resolve('busy')
-    this.#drains.set(instance, { mode, resolve })
-    this.#proxies.send({ type: 'drain', instance, mode })
-    return await promise
+    return await this.#drains.ask(instance, mode)
   }
 
   failWake(task: string, revision: number, error: ErrorBody, retryAfterS: number): void {
@@ -146,16 +155,25 @@ export class LinkDataPlane implements DataPlane {
     if (this.#grants.delete(instance)) this.#egresses.send({ type: 'revoke', instance })
   }
 
-  #receive(message: FromProxy): void {
-    if (message.type === 'wake') this.#asked.add(message.task)
-    if (message.type === 'counters') this.#counters = message.tasks
+  #receive(peer: LinkPeer<ToProxy>, message: FromProxy): void {
+    if (message.type === 'wake' && this.#routes.has(message.task)) this.#asked.add(message.task)
+    if (message.type === 'counters') {
+      for (const [task, counters] of Object.entries(message.tasks)) {
+        if (this.#routes.has(task)) this.#counters.set(task, counters)
+      }
+    }
     if (message.type === 'publishFailed') {
-      this.#publishFailures.set(`${message.address}:${message.hostPort}`, message.message)
+      const { task, address, hostPort, message: text } = message
+      this.#publishFailures.set(`${address}:${hostPort}`, { task, message: text })
     }
     if (message.type !== 'drained' && message.type !== 'busy') return
-    const drain = this.#drains.get(message.instance)
-    this.#drains.delete(message.instance)
-    drain?.resolve(message.type)
+    this.#drains.hear(peer, message.instance, message.type)
+  }
+
+  #forgetPublishFailures(task: string): void {
+    for (const [key, failure] of this.#publishFailures) {
+      if (failure.task === task) this.#publishFailures.delete(key)
+    }
   }
 
   async #firstConnection(): Promise<void> {
@@ -163,15 +181,6 @@ export class LinkDataPlane implements DataPlane {
     const timer = setTimeout(resolve, FIRST_CONNECTION_MS)
     await Promise.race([this.#first.promise, late])
     clearTimeout(timer)
-  }
-
-  /** The proxy's requests died with it; but whether an instance is idle is for its successor to say. */
-  #abandonDrains(): void {
-    if (this.isConnected) return
-    for (const { mode, resolve } of this.#drains.values()) {
-      resolve(mode === 'retire' ? 'drained' : 'busy')
-    }
-    this.#drains.clear()
   }
 }
 

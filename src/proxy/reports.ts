@@ -10,6 +10,8 @@ import type { Fleet, Instance, Task } from './fleet.ts'
 
 const ACTIVITY_MS = 100
 const COUNTERS_MS = 1000
+/** Tasks, or instances, per message: far below the longest line that control accepts. */
+const PER_MESSAGE_MAX = 1000
 
 export class Reports {
   readonly #send: (message: FromProxy) => boolean
@@ -68,7 +70,7 @@ export class Reports {
     this.#activityTimer = undefined
     const instances = [...this.#instances].map(describe)
     this.#instances.clear()
-    if (instances.length > 0) this.#send({ type: 'activity', instances })
+    for (const part of chunks(instances)) this.#send({ type: 'activity', instances: part })
   }
 
   readonly #sendCounters = (): void => {
@@ -76,11 +78,16 @@ export class Reports {
     this.#countersTimer = undefined
     const changed = [...this.#tasks]
     this.#tasks.clear()
-    if (changed.length === 0) return
-    const tasks: Record<string, TaskCounters> = {}
-    for (const { name, counters } of changed) tasks[name] = counters
-    this.#send({ type: 'counters', tasks })
+    for (const part of chunks(changed)) {
+      const tasks: Record<string, TaskCounters> = {}
+      for (const { name, counters } of part) tasks[name] = counters
+      this.#send({ type: 'counters', tasks })
+    }
   }
+}
+
+function* chunks<T>(all: readonly T[]): Iterable<readonly T[]> {
+  for (let at = 0; at < all.length; at += PER_MESSAGE_MAX) yield all.slice(at, at + PER_MESSAGE_MAX)
 }
 
 function describe(instance: Instance): InstanceActivity {

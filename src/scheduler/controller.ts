@@ -14,8 +14,9 @@ import type { Instance, StdioPlan } from '../drivers/driver.ts'
 import type { Admission } from './admission.ts'
 import { STEADY_MS } from './back-off.ts'
 import { Changes } from './changes.ts'
+import { converge, isAwake, isScaledTo, type Wake } from './convergence.ts'
 import type { DataPlane } from './data-plane.ts'
-import { instancesWanted, shareInstances } from './demand.ts'
+import { shareInstances } from './demand.ts'
 import { describeExit, errorBody, errorOf, notRunning } from './endings.ts'
 import type { EventLog } from './events.ts'
 import { FailureLog, type Failure } from './failures.ts'
@@ -36,13 +37,9 @@ export interface ControllerParts {
   readonly isOpen: () => boolean
 }
 
-/** What a wake says: requests that wait for a revision, and those that its instances have already. */
-interface Wake {
-  readonly waiting: number
-  readonly inFlight: number
-}
-
 const RETRY_AFTER_S = 1
+/** Between two events about the same instance that cannot be reached. */
+const SUSPECT_TOLD_MS = 10_000
 
 export class TaskController {
   readonly name: string
@@ -127,6 +124,23 @@ export class TaskController {
     this.#changes.notify()
   }
 
+  /** The proxy could not reach it, or it broke off a request; told once in a while, however many requests it were. */
+  suspect(instance: string, text: string): void {
+    const managed = this.#fleet.get(instance)
+    const nowMs = monotonicMs()
+    if (managed === undefined || nowMs - managed.suspectedAtMs < SUSPECT_TOLD_MS) return
+    managed.suspectedAtMs = nowMs
+    const { revision } = managed
+    const message = `${instance}: ${text}`
+    this.#parts.events.emit({
+      type: 'instanceSuspect',
+      task: this.name,
+      revision,
+      instance,
+      message,
+    })
+  }
+
   firstByte(instance: string, queueMs: number, atNs: number): void {
     this.#fleet.firstByte(instance, queueMs, atNs)
   }
@@ -172,17 +186,10 @@ export class TaskController {
     if (!isServed() && this.startError !== undefined) throw errorOf(this.startError)
   }
 
-  /** How many instances each revision has of a fixed number, and all together. */
+  /** Whether each revision has its share of a fixed number. */
   isScaledTo(instances: number): boolean {
     const task = this.#parts.registry.get(this.name)
-    const shares = task === undefined ? new Map() : shareInstances(instances, task.traffic)
-    const serving = this.#fleet.all.filter(
-      ({ isRoutable, isCounted, instance }) =>
-        isRoutable && isCounted && instance.state === 'running',
-    )
-    return [...shares].every(
-      ([number, share]) => serving.filter(({ revision }) => revision === number).length === share,
-    )
+    return task !== undefined && isScaledTo(this.#fleet, task, instances)
   }
 
   /** The candidate has its traffic, or will never have it. */
@@ -199,6 +206,17 @@ export class TaskController {
 
   async launch(managed: ManagedInstance): Promise<void> {
     await this.#fleet.launch(managed)
+  }
+
+  /** Somebody is inside; `letIdle` when he has left. */
+  holdAwake(managed: ManagedInstance): void {
+    managed.sessions++
+  }
+
+  letIdle(managed: ManagedInstance): void {
+    managed.sessions--
+    managed.idleSinceMs = monotonicMs()
+    this.#fleet.touch(managed)
   }
 
   async resume(managed: ManagedInstance): Promise<void> {
@@ -270,8 +288,17 @@ export class TaskController {
     if (task?.kind === 'service' && task.desired === 'on') {
       this.#retireUnrouted(task)
       const shares = task.instances === null ? null : shareInstances(task.instances, task.traffic)
-      for (const { revision } of task.traffic)
-        this.#converge(task, revision, shares?.get(revision) ?? null)
+      for (const share of task.traffic) {
+        const revision = this.#parts.registry.revisions(this.name).get(share.revision)
+        if (revision === undefined) continue
+        const isMet = converge(this.#fleet, task, revision, {
+          fixed: shares?.get(revision.number) ?? null,
+          wake: this.#wakes.get(revision.number),
+          mayStart: () => this.backOffMs === 0,
+        })
+        // Whoever still waits says so again.
+        if (isMet) this.#wakes.delete(revision.number)
+      }
     } else this.#wakes.clear()
     this.publish()
     this.#changes.notify()
@@ -285,45 +312,6 @@ export class TaskController {
     }
     for (const revision of this.#wakes.keys()) {
       if (!routed.has(revision)) this.#wakes.delete(revision)
-    }
-  }
-
-  /** @param fixed  how many there are to be; null: as many as are needed */
-  #converge(task: Task, number: number, fixed: number | null): void {
-    const revision = this.#parts.registry.revisions(this.name).get(number)
-    if (revision === undefined) return
-    const counted = this.#fleet.counted(number)
-    const count = this.#fleet.countOf(number)
-    const wake = this.#wakes.get(number)
-    const inFlight = counted.reduce((sum, managed) => sum + managed.inFlight, 0)
-    const wanted = instancesWanted(revision.spec.scale, fixed, {
-      inFlight: Math.max(inFlight, wake?.inFlight ?? 0),
-      waiting: wake?.waiting ?? 0,
-      live: count,
-    })
-    for (let missing = wanted - count; missing > 0 && this.backOffMs === 0; missing--) {
-      // Its failure is told to those who wait, and kept.
-      this.#fleet.start(task, revision, NO_STDIO).catch(() => {})
-    }
-    // What was woken is there, or begun. Whoever still waits then says so again.
-    if (counted.some(isAwake)) this.#wakes.delete(number)
-    if (fixed !== null) this.#retireSurplus(counted, count - wanted)
-    this.#keepAwake(counted, fixed ?? revision.spec.scale.min)
-  }
-
-  /** Minimum and fixed numbers of instances are not paused. */
-  #keepAwake(counted: readonly ManagedInstance[], awakeMin: number): void {
-    const missing = awakeMin - counted.filter(isAwake).length
-    if (missing <= 0) return
-    const asleep = counted.filter(({ instance }) => instance.state === 'paused')
-    for (const managed of asleep.slice(0, missing)) void this.#fleet.resume(managed)
-  }
-
-  #retireSurplus(counted: readonly ManagedInstance[], surplus: number): void {
-    if (surplus <= 0) return
-    const idlest = counted.toSorted((a, b) => a.inFlight - b.inFlight)
-    for (const managed of idlest.slice(0, surplus)) {
-      void this.#fleet.retire(managed, 'SCALED_DOWN', null)
     }
   }
 
@@ -391,9 +379,4 @@ export class TaskController {
     const error = { code: 'unavailable', reason: exit.reason, message } as const
     this.#failures.add('crash', error, { revision, instance: id })
   }
-}
-
-/** Takes requests, or may at any moment. */
-function isAwake({ isRoutable, instance }: ManagedInstance): boolean {
-  return isRoutable && instance.state === 'running'
 }

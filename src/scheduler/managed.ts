@@ -27,6 +27,8 @@ export class ManagedInstance {
   /** A request came for it while it was being drained. */
   isWantedBack = false
   inFlight = 0
+  /** CLOCK_MONOTONIC milliseconds: when it was last told that it could not be reached. */
+  suspectedAtMs = -Infinity
   requests = 0
   /** CLOCK_MONOTONIC milliseconds. */
   idleSinceMs: number

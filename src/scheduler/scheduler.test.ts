@@ -217,7 +217,7 @@ test('scale counts over all revisions that share the traffic', async () => {
     node
       .live('hello')
       .map(({ plan }) => plan.revision)
-      .toSorted(),
+      .toSorted((a, b) => a - b),
     [1, 1, 2],
   )
   await node.scheduler.scale('hello', 0, signal())

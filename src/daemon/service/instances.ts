@@ -6,6 +6,7 @@ import type { InstanceView, RunRequest, RunResult } from '../../api/resources.ts
 import type { InstanceControl, OpenedSession } from '../../api/service.ts'
 import { QuiverError } from '../../core/error.ts'
 import type { TaskSpec } from '../../core/task.ts'
+import type { Session } from '../../drivers/driver.ts'
 import type { ManagedInstance } from '../../scheduler/managed.ts'
 
 import { readLogs } from './logs.ts'
@@ -23,7 +24,9 @@ export function buildInstanceControl(parts: ServiceParts): InstanceControl {
       const controllers =
         task === undefined
           ? [...scheduler.controllers]
-          : [scheduler.controller(scheduler.registry.require(task).name)]
+          : [scheduler.findController(scheduler.registry.require(task).name)].filter(
+              (one) => one !== undefined,
+            )
       const all = controllers.flatMap(({ instances }) => instances)
       return await Promise.all(all.map(view))
     },
@@ -35,7 +38,7 @@ export function buildInstanceControl(parts: ServiceParts): InstanceControl {
     },
     exec: async (target, request, signal) => {
       const managed = await wakeTarget(target, parts, signal)
-      return { instance: managed.id, session: await managed.instance.exec(request) }
+      return await hold(managed, parts, managed.instance.exec(request))
     },
     signalInstance: async (id, signal) => {
       await scheduler.findInstance(id).instance.signal(signal)
@@ -105,7 +108,8 @@ function freeName(image: string, { scheduler }: ServiceParts): string {
 function findTarget(target: string, { scheduler }: ServiceParts): ManagedInstance {
   const task = scheduler.registry.get(target)
   if (task === undefined && target.includes('-')) return scheduler.findInstance(target)
-  const [newest] = scheduler.controller(scheduler.registry.require(target).name).instances
+  const [newest] =
+    scheduler.findController(scheduler.registry.require(target).name)?.instances ?? []
   if (newest !== undefined) return newest
   throw new QuiverError('failed_precondition', 'NOT_RUNNING', `${target} has no instance`, {
     hint: `Start one with "quiver start ${target}".`,
@@ -132,16 +136,37 @@ async function wakeTarget(
 async function attach(
   managed: ManagedInstance,
   isPrimary: boolean,
-  { scheduler }: ServiceParts,
+  parts: ServiceParts,
 ): Promise<OpenedSession> {
   const { instance } = managed
-  if (instance.state === 'prepared') {
-    // Held: it waits inside for this very session. How its start goes, the session tells.
-    scheduler
-      .controller(instance.plan.task)
-      .launch(managed)
-      .catch(() => {})
+  if (instance.state !== 'prepared') return await hold(managed, parts, instance.attach(isPrimary))
+  // Held: it waits inside for this very session. How its start goes, the session tells.
+  const starting = parts.scheduler.controller(instance.plan.task).launch(managed)
+  starting.catch(() => {})
+  try {
+    return await hold(managed, parts, instance.attach(isPrimary))
+  } catch (thrown) {
+    // What could not be attached to because it did not start says why.
+    await starting
+    throw thrown
   }
-  const session = await instance.attach(isPrimary)
-  return { instance: managed.id, session }
+}
+
+/** An instance with somebody inside is not idle. */
+async function hold(
+  managed: ManagedInstance,
+  { scheduler }: ServiceParts,
+  opening: Promise<Session>,
+): Promise<OpenedSession> {
+  const controller = scheduler.controllerOf(managed.id)
+  controller?.holdAwake(managed)
+  try {
+    const session = await opening
+    const release = () => controller?.letIdle(managed)
+    session.status.then(release, release)
+    return { instance: managed.id, session }
+  } catch (thrown) {
+    controller?.letIdle(managed)
+    throw thrown
+  }
 }

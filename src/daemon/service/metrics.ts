@@ -8,7 +8,7 @@ type Labels = Readonly<Record<string, string>>
 type Sample = readonly [labels: Labels, value: number]
 
 export async function buildMetrics({ scheduler, dataPlane }: ServiceParts): Promise<string> {
-  const counters = Object.entries(dataPlane.allCounters)
+  const counters = [...dataPlane.allCounters]
   const instances = [...scheduler.controllers].flatMap((controller) => controller.instances)
   const live = instances.filter(({ isLive }) => isLive)
   const usages = await Promise.all(live.map(({ instance }) => instance.usage()))

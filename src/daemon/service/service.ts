@@ -39,7 +39,7 @@ export function handleProxy(
   }
   if (message.type === 'suspect') {
     const { instance, message: text } = message
-    events.emit({ type: 'instanceSuspect', instance, message: `${instance}: ${text}` })
+    scheduler.controllerOf(instance)?.suspect(instance, text)
   }
   if (message.type === 'publishFailed') {
     const { task, address, hostPort, message: text } = message
