@@ -1,6 +1,6 @@
 /** What happened on this node: kept in memory for readers, and on disk so that a restart does not forget it. */
 
-import { appendFileSync, existsSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { appendFileSync, readFileSync, renameSync } from 'node:fs'
 
 export interface NodeEvent {
   /** Grows by one. */
@@ -54,9 +54,12 @@ export class EventLog {
   /** @param path  a file of JSON lines; its predecessor is kept beside it as `<path>.1` */
   constructor(path: string) {
     this.#path = path
-    this.#kept = [...readEvents(`${path}.1`), ...readEvents(path)].slice(-KEPT_MAX)
-    this.#sequence = this.#kept.at(-1)?.sequence ?? 0
-    this.#fileBytes = existsSync(path) ? statSync(path).size : 0
+    const text = readQuietly(path)
+    this.#kept = [readQuietly(`${path}.1`), text].flatMap(parseLines).slice(-KEPT_MAX)
+    this.#sequence = this.#kept.reduce((last, { sequence }) => Math.max(last, sequence), 0)
+    this.#fileBytes = Buffer.byteLength(text)
+    // What follows a line that was cut by a crash must not be lost with it.
+    if (text !== '' && !text.endsWith('\n')) this.#append('\n')
   }
 
   emit(event: NewEvent): void {
@@ -93,24 +96,41 @@ export class EventLog {
         this.#fileBytes = 0
       }
       appendFileSync(this.#path, line, { mode: 0o600 })
-      this.#fileBytes += line.length
+      this.#fileBytes += Buffer.byteLength(line)
     } catch {
       // Kept in memory all the same.
     }
   }
 }
 
-function readEvents(path: string): readonly NodeEvent[] {
-  if (!existsSync(path)) return []
-  return readFileSync(path, 'utf8').trim().split('\n').flatMap(parseLine)
+/** What cannot be read is as what never was: events are no reason not to start. */
+function readQuietly(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
-/** A line cut by a crash is left out. */
-function parseLine(line: string): readonly NodeEvent[] {
+/** Lines that are no events are left out, such as one that was cut by a crash. */
+function parseLines(text: string): readonly NodeEvent[] {
+  return text.split('\n').flatMap((line) => {
+    const value = parseJson(line)
+    return isEvent(value) ? [value] : []
+  })
+}
+
+function parseJson(line: string): unknown {
   try {
-    const event: NodeEvent = JSON.parse(line)
-    return [event]
+    return JSON.parse(line)
   } catch {
-    return []
+    return undefined
   }
+}
+
+function isEvent(value: unknown): value is NodeEvent {
+  if (typeof value !== 'object' || value === null) return false
+  const { sequence, atMs, type, message }: Partial<Record<keyof NodeEvent, unknown>> = value
+  const areNumbers = Number.isSafeInteger(sequence) && Number.isFinite(atMs)
+  return areNumbers && typeof type === 'string' && typeof message === 'string'
 }
