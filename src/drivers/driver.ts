@@ -81,6 +81,8 @@ export interface Instance extends AsyncDisposable {
   readonly phases: readonly Phase[]
   /** Folder on the host with `log/`, kept until `remove`. The scheduler may keep a file `story.json` of its own there. */
   readonly folder: string
+  /** Its process has ended and `exited` will follow: whatever is sent there now is lost. */
+  readonly isEnding: boolean
   /** Why it is being stopped, also by an earlier control process; undefined when nobody has asked for that. */
   readonly stopReason: ExitReason | undefined
 

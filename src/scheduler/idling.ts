@@ -47,7 +47,7 @@ export class Idling {
   /** Unfreezes a paused instance; one that is about to be paused is kept from it. */
   async resume(managed: ManagedInstance): Promise<void> {
     if (managed.role === 'draining') managed.isWantedBack = true
-    if (managed.role !== 'serving' || managed.instance.state !== 'paused') return
+    if (!managed.isRoutable || managed.instance.state !== 'paused') return
     await managed.instance.resume()
     managed.lastWake = 'resumed'
     managed.idleSinceMs = monotonicMs()

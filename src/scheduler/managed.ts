@@ -68,7 +68,7 @@ export class ManagedInstance {
 
   /** The proxy may be told of it. */
   get isRoutable(): boolean {
-    return this.role === 'serving' && this.isLive
+    return this.role === 'serving' && this.isLive && !this.instance.isEnding
   }
 
   /** Counts towards how many instances there are: not those on their way out. */
@@ -78,7 +78,9 @@ export class ManagedInstance {
 
   /** In order of time; driver's and scheduler's together. */
   get phases(): readonly Phase[] {
-    return [...this.#extraPhases, ...this.instance.phases].toSorted((a, b) => a.atNs - b.atNs)
+    const { phases } = this.instance
+    const isNew = ({ name }: Phase) => phases.every((phase) => phase.name !== name)
+    return [...this.#extraPhases.filter(isNew), ...phases].toSorted((a, b) => a.atNs - b.atNs)
   }
 
   mark(name: Phase['name'], atNs: number): void {
@@ -104,6 +106,7 @@ export class ManagedInstance {
     this.readyAtMs = story.readyAtMs ?? undefined
     this.queueMs = story.queueMs ?? undefined
     this.lastWake = story.lastWake
+    this.requests = story.requests
     this.error = story.error
     this.isEndTold = story.isEndTold
     this.#extraPhases = story.phases
@@ -112,14 +115,14 @@ export class ManagedInstance {
   /** Begins to write down what a later control process could not find out. */
   save(): void {
     const { createdAtMs, wakeAtMs, readyAtMs = null, queueMs = null } = this
-    const { lastWake, error, isEndTold } = this
-    const phases = this.#extraPhases
+    const { lastWake, error, isEndTold, requests, phases } = this
     const story: Story = {
       createdAtMs,
       wakeAtMs,
       readyAtMs,
       queueMs,
       lastWake,
+      requests,
       phases,
       error,
       isEndTold,

@@ -18,7 +18,8 @@ export interface Story {
   readonly readyAtMs: number | null
   readonly queueMs: number | null
   readonly lastWake: 'cold' | 'resumed' | null
-  /** Those that the driver does not know. */
+  readonly requests: number
+  /** Those of the driver too: it knows them only while the instance lives. */
   readonly phases: readonly Phase[]
   readonly error: ErrorBody | null
   /** Its end was told. */

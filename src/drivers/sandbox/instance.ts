@@ -82,6 +82,10 @@ export class SandboxInstance implements Instance {
     return this.#phases
   }
 
+  get isEnding(): boolean {
+    return this.#isEnding
+  }
+
   get stopReason(): ExitReason | undefined {
     return this.#stopReason
   }
@@ -249,8 +253,10 @@ export class SandboxInstance implements Instance {
     if (name === 'listen')
       this.#handleListen(Number(fields['port']), fields['declared'] === '1', atNs)
     if (name === 'error') this.#failure = event
-    if (name === 'error' || name === 'exit') this.#ready.reject(new Error(`ainit said ${name}`))
-    else if (this.#isReady()) this.#ready.resolve()
+    if (name === 'error' || name === 'exit') {
+      this.#isEnding = true
+      this.#ready.reject(new Error(`ainit said ${name}`))
+    } else if (this.#isReady()) this.#ready.resolve()
   }
 
   #handleListen(port: number, isDeclared: boolean, atNs: number): void {
@@ -298,6 +304,7 @@ export class SandboxInstance implements Instance {
     // Once let go of, its end is told by whoever has adopted it.
     if (this.#isFinishing || this.#isLetGo) return
     this.#isFinishing = true
+    this.#isEnding = true
     this.#usageLast = this.#cgroup.usage()
     // Whatever it left in the background ends with it.
     await this.#cgroup.kill()
@@ -323,6 +330,7 @@ export class SandboxInstance implements Instance {
   }
 
   #isFinishing = false
+  #isEnding = false
   /** Read before the control group went. */
   #usageLast: Usage | undefined
   #isLetGo = false
