@@ -1,6 +1,11 @@
 /** The command tree: `quiver <verb>` for tasks, `quiver <noun> <verb>` for the rest. One file per verb under commands/. */
 
-import { buildApplication, buildRouteMap, text_en as english } from '@stricli/core'
+import {
+  ArgumentParseError,
+  buildApplication,
+  buildRouteMap,
+  text_en as english,
+} from '@stricli/core'
 
 import { CODES, QuiverError } from '../core/error.ts'
 
@@ -98,7 +103,14 @@ export const app = buildApplication(root, {
   scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },
   documentation: { caseStyle: 'convert-camel-to-kebab' },
   determineExitCode: (thrown) => CODES[QuiverError.from(thrown).code].exit,
-  localization: { text: { ...english, exceptionWhileRunningCommand: renderError } },
+  localization: {
+    text: {
+      ...english,
+      exceptionWhileRunningCommand: renderError,
+      exceptionWhileParsingArguments: renderMisuse,
+      noCommandRegisteredForInput: renderUnknownCommand,
+    },
+  },
 })
 
 /** What the user sees when a command fails: what happened, then what to do. */
@@ -107,4 +119,34 @@ export function renderError(thrown: unknown): string {
   const lines = [`error: ${error.message} (${error.reason})`]
   if (error.hint !== undefined) lines.push(`hint: ${error.hint}`)
   return lines.join('\n')
+}
+
+/** A flag or an argument that is wrong: what our own parsers say is complete, the rest is the library's. */
+function renderMisuse(thrown: unknown): string {
+  const inner = thrown instanceof ArgumentParseError ? thrown.exception : thrown
+  if (inner instanceof QuiverError) return renderError(inner)
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  return renderError(
+    new QuiverError('invalid_argument', 'USAGE_INVALID', message, {
+      hint: 'Add --help to see what the command takes.',
+    }),
+  )
+}
+
+function renderUnknownCommand({
+  input,
+  corrections: [nearest],
+}: {
+  readonly input: string
+  readonly corrections: readonly string[]
+}): string {
+  const hint =
+    nearest === undefined
+      ? 'See "quiver --help" for those there are.'
+      : `Did you mean "${nearest.replaceAll('`', '')}"?`
+  return renderError(
+    new QuiverError('invalid_argument', 'COMMAND_NOT_FOUND', `there is no command "${input}"`, {
+      hint,
+    }),
+  )
 }

@@ -26,7 +26,7 @@ import { buildRequestHead, selectResponseHeaders, type Origin } from './headers.
 import { join } from './join.ts'
 import type { Reports } from './reports.ts'
 import { chooseRevision, cookieValue, formatCookie, readCookie } from './split.ts'
-import { bodyKind, Upload, type BodyKind, type UploadHandler } from './upload.ts'
+import { bodyKind, isRepeatable, Upload, type BodyKind, type UploadHandler } from './upload.ts'
 import type { UpstreamConnection, UpstreamHandler } from './upstream/connection.ts'
 import type { ResponseHead } from './upstream/response-parser.ts'
 
@@ -61,7 +61,6 @@ export interface ExchangeRequest {
 const ATTEMPTS_MAX = 3
 /** Bodies up to this size leave in one write together with the head. */
 const JOINED_BYTES_MAX = 16 * 1024
-const REPEATABLE = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE'])
 
 export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expiring {
   readonly #context: ExchangeContext
@@ -80,6 +79,8 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   /** Something moved since the last tick. */
   #isActive = false
   #isOver = false
+  /** Sent once on a connection that ended without an answer. */
+  #isRepeated = false
   #upload: Upload | null = null
   #isSilenceAllowed = false
   /** The head of the answer went to the client. */
@@ -114,21 +115,16 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   #choose(): void {
     const { task, origin } = this.#asked
     const { refusal } = task.route
-    if (refusal !== null) {
-      this.#fail(buildUnavailable(refusal, refusal.retryAfterS))
-      return
-    }
+    if (refusal !== null) return this.#fail(buildUnavailable(refusal, refusal.retryAfterS))
     const { cookie } = this.#request.headers
     const choice = chooseRevision(task, cookie, origin.address, this.#context.random)
     if (choice === null || choice.revision.route.httpPort === null) {
-      this.#fail(failures.noHttp(task))
-      return
+      return this.#fail(failures.noHttp(task))
     }
     this.#revision = choice.revision
     const { bodyBytes } = choice.revision.route
     if (bodyBytes !== null && Number(this.#request.headers['content-length'] ?? 0) > bodyBytes) {
-      this.#fail(failures.bodyTooLarge(bodyBytes))
-      return
+      return this.#fail(failures.bodyTooLarge(bodyBytes))
     }
     this.#context.activator.acquire(choice.revision, this, choice.preferred)
   }
@@ -259,6 +255,7 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
     const isStale = connection !== null && connection.hasServed && !hasBytes
     if (instance === null) return
     if (isStale && this.#isRepeatable) {
+      this.#isRepeated = true
       this.#connect(instance, false)
       return
     }
@@ -272,18 +269,14 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   }
 
   get #isRepeatable(): boolean {
-    if (this.#body !== 'none' || this.#asked.upgrade !== null) return false
-    return REPEATABLE.has(this.#request.method ?? '')
+    return this.#asked.upgrade === null && isRepeatable(this.#request)
   }
 
   #connect(instance: Instance, mayReuse: boolean): void {
     const pool = instance.pool(this.#revision?.route.httpPort ?? 0)
     const mayTake = mayReuse && this.#asked.upgrade === null
     const connection = mayTake ? pool.take(this.#isRepeatable, this.#activeMs) : null
-    if (connection !== null) {
-      this.#send(connection)
-      return
-    }
+    if (connection !== null) return this.#send(connection)
     pool.open(this.#asked.upgrade !== null, (error, opened) => {
       if (this.#isOver) {
         if (opened !== null) pool.putBack(opened)
@@ -300,6 +293,13 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
     const instance = this.#instance
     const revision = this.#revision
     if (instance === null || revision === null) return
+    if (this.#isRepeated) {
+      // What was sent on the idle connection may be what ended the instance: no other one gets it then.
+      this.#isRepeated = false
+      return instance.whenExited((reason) =>
+        reason === null ? this.#retryElsewhere(error) : this.#fail(failures.instanceDied(reason)),
+      )
+    }
     instance.suspect(performance.now())
     this.#context.reports.suspect(instance, error.message)
     this.#release()
@@ -345,9 +345,8 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
 
   #addCookie(headers: string[]): void {
     if (this.#revision === null || this.#instance === null) return
-    const { headers: sent } = this.#request
     const value = cookieValue(this.#revision, this.#instance)
-    if (readCookie(sent.cookie) === value) return
+    if (readCookie(this.#request.headers.cookie) === value) return
     headers.push('Set-Cookie', formatCookie(value, this.#asked.origin.isSecure))
   }
 

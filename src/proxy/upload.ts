@@ -7,6 +7,13 @@ import type { UpstreamConnection } from './upstream/connection.ts'
 /** How the end of a request's body is told. */
 export type BodyKind = 'none' | 'length' | 'chunked'
 
+const REPEATABLE = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE'])
+
+/** Whether it may be sent twice (RFC 9110, section 9.2.2), and still can be. */
+export function isRepeatable(request: IncomingMessage): boolean {
+  return bodyKind(request) === 'none' && REPEATABLE.has(request.method ?? '')
+}
+
 export function bodyKind(request: IncomingMessage): BodyKind {
   const { headers } = request
   if (headers['transfer-encoding'] !== undefined) return 'chunked'

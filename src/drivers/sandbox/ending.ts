@@ -1,6 +1,7 @@
 /** How an instance ended, in words: exit reports, and errors for starts that failed. */
 
 import { readFile } from 'node:fs/promises'
+import { constants } from 'node:os'
 import path from 'node:path'
 
 import { QuiverError } from '../../core/error.ts'
@@ -26,11 +27,14 @@ export function buildReport(
   const signal = Number(fields['signal'] ?? 0)
   const hasStatus = name === 'exit' && signal === 0
   const status = hasStatus ? Number(fields['status']) : null
+  const reason = findReason(event, status, context)
+  // Without a report, its PID 1 was killed, and the process with it: by us, when it would not end by itself.
+  const isKilled = name !== 'exit' && name !== 'error' && reason !== 'LOST'
   return {
     status,
-    signal: name === 'exit' && signal !== 0 ? signal : null,
+    signal: isKilled ? constants.signals.SIGKILL : signal === 0 ? null : signal,
     isCoreDumped: fields['core'] === '1',
-    reason: findReason(event, status, context),
+    reason,
     exitedAtMs: Number.isFinite(wall) ? Math.round(wall * 1000) : Date.now(),
   }
 }
@@ -126,7 +130,8 @@ function timeoutFailure(
   cause: unknown,
 ): QuiverError {
   const { startTimeoutMs } = plan.spec.limits
-  const ports = declaredPorts(plan).join(', ')
+  const declared = declaredPorts(plan)
+  const ports = declared.join(', ')
   if (elsewhere.length > 0) {
     const message = `${plan.task} listens on port ${elsewhere.join(', ')}, but ${ports} is declared`
     return new QuiverError('failed_precondition', 'WRONG_PORT', message, {
@@ -134,7 +139,8 @@ function timeoutFailure(
       hint: 'Let it listen on $PORT, or change "port" in quiver.toml.',
     })
   }
-  const message = `${plan.task} did not listen on port ${ports} within ${startTimeoutMs} ms`
+  const place = declared.length === 1 ? `port ${ports}` : `all of the ports ${ports}`
+  const message = `${plan.task} did not listen on ${place} within ${startTimeoutMs} ms`
   return new QuiverError('deadline_exceeded', 'START_TIMEOUT', message, {
     cause,
     hint: `Let it listen on $PORT, or raise limits.start_timeout. See "quiver logs ${plan.task} --previous".`,

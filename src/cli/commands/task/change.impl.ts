@@ -27,11 +27,12 @@ export const promoteTask = change('promote', servedBy)
 
 export async function rollbackTask(
   this: CliContext,
-  flags: Flags & { readonly to?: number },
+  flags: Flags,
   name: string,
+  revision?: number,
 ): Promise<void> {
   using client = await this.openClient()
-  const body = { revision: flags.to ?? null }
+  const body = { revision: revision ?? null }
   show(
     this,
     flags,

@@ -2,7 +2,7 @@
 
 import type { DeployDifference, DeployResult } from '../../../client/resources.ts'
 import type { CliContext } from '../../context.ts'
-import { formatBytes, formatDigest, formatMilliseconds } from '../../format.ts'
+import { formatBytes, formatCount, formatDigest, formatMilliseconds } from '../../format.ts'
 import { sendImage } from '../../image.ts'
 import type { SentImage } from '../../image.ts'
 import { buildOverrides } from '../../overrides.ts'
@@ -52,16 +52,17 @@ function showResult(context: CliContext, sent: SentImage, result: DeployResult):
   const timings = [...sent.timings, ...result.timings]
   const spent = timings.map(({ name, ms }) => `${name} ${formatMilliseconds(ms)}`)
   const pairs: [string, string][] = [
-    ...result.urls.map((url): [string, string] => ['url', url]),
+    ['image', `${formatDigest(result.image)} (${formatBytes(result.imageBytes)})`],
+    ['sent', `${formatCount(sent.filesSent, 'file')}, ${formatBytes(sent.bytesSent)}`],
+    ['time', spent.join(', ')],
     ...result.publish.map((port): [string, string] => [
       'port',
       `${port.address}:${port.hostPort} → ${port.port}${port.error === null ? '' : ` (${port.error})`}`,
     ]),
-    ['image', `${formatDigest(result.image)} (${formatBytes(result.imageBytes)})`],
-    ['sent', `${sent.filesSent} files, ${formatBytes(sent.bytesSent)}`],
-    ['time', spent.join(', ')],
   ]
-  context.process.stdout.write(formatPairs(pairs))
+  context.process.stderr.write(formatPairs(pairs))
+  // Alone on stdout, and last: for `curl "$(quiver deploy)"` and for the eye.
+  for (const url of result.urls) context.process.stdout.write(`${url}\n`)
 }
 
 function showDifference(context: CliContext, difference: DeployDifference): void {

@@ -9,14 +9,16 @@ import type { Colour, Paint } from '../../style.ts'
 
 interface Flags {
   readonly instances: boolean
+  readonly all: boolean
   readonly json: boolean
 }
 
 export async function ps(this: CliContext, flags: Flags): Promise<void> {
   using client = await this.openClient()
   const paint = paintFor(this.process.stdout, this.process.env)
-  if (flags.instances) {
-    const instances = await client.call('listInstances', { query: {} }, this.signal)
+  if (flags.instances || flags.all) {
+    const every = await client.call('listInstances', { query: {} }, this.signal)
+    const instances = every.filter(({ exit }) => flags.all || exit === null)
     if (flags.json) printJson(this, instances)
     else printInstances(this, instances, paint)
     return

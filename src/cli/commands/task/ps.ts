@@ -10,8 +10,12 @@ export const ps = buildCommand({
   },
   parameters: {
     positional: { kind: 'tuple', parameters: [] },
-    flags: { instances: onFlag('List instances, also those that ended'), json: jsonFlag },
-    aliases: { i: 'instances' },
+    flags: {
+      instances: onFlag('List instances instead of tasks'),
+      all: onFlag('List instances, also those that ended'),
+      json: jsonFlag,
+    },
+    aliases: { i: 'instances', a: 'all' },
   },
   loader: async () => (await import('./ps.impl.ts')).ps,
 })

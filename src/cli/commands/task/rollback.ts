@@ -10,17 +10,19 @@ export const rollback = buildCommand({
     brief: 'Give an earlier revision all traffic',
   },
   parameters: {
-    positional: { kind: 'tuple', parameters: [taskArgument] },
-    flags: {
-      to: {
-        kind: 'parsed',
-        parse: parseCount,
-        brief: 'Revision; by default the one before',
-        placeholder: 'revision',
-        optional: true,
-      },
-      json: jsonFlag,
+    positional: {
+      kind: 'tuple',
+      parameters: [
+        taskArgument,
+        {
+          brief: 'Number of the revision; by default the one before',
+          parse: parseCount,
+          placeholder: 'revision',
+          optional: true,
+        },
+      ],
     },
+    flags: { json: jsonFlag },
   },
   loader: async () => (await import('./change.impl.ts')).rollbackTask,
 })
