@@ -12,6 +12,7 @@ import path from 'node:path'
 
 import { openApiServer, type ApiListener } from '../api/server.ts'
 import { loadToken } from '../api/token.ts'
+import { QuiverError } from '../core/error.ts'
 import type { OpenStream } from '../drivers/driver.ts'
 import { installSandboxHost, openSandboxDriver } from '../drivers/sandbox/index.ts'
 import { StreamOpener } from '../fds/streams.ts'
@@ -22,13 +23,30 @@ import { openSqliteStore } from '../store/sqlite/index.ts'
 
 import type { ControlConfig } from './control-config.ts'
 import { LinkDataPlane } from './link-data-plane.ts'
+import { refuseRequests } from './refusal.ts'
 import type { ServiceParts } from './service/parts.ts'
 import { buildControlService, handleEgress, handleProxy } from './service/service.ts'
 import { takeSockets } from './sockets.ts'
 
+type Socket = (name: string) => number
+type Signal = 'SIGTERM' | 'SIGINT'
+
 async function main(config: ControlConfig): Promise<void> {
-  const { dataFolder } = config
+  // Before anything is begun that would have to be ended.
+  const told = untilTold()
   const socket = takeSockets(process.env, process.pid)
+  try {
+    await serve(config, socket, told)
+  } catch (thrown) {
+    if (!(thrown instanceof QuiverError)) throw thrown
+    log(`cannot start: ${thrown.message} (${thrown.reason})`)
+    await refuseRequests(socket('api'), thrown, told)
+    process.exit(1)
+  }
+}
+
+async function serve(config: ControlConfig, socket: Socket, told: Promise<Signal>): Promise<void> {
+  const { dataFolder } = config
   await mkdir(dataFolder, { recursive: true, mode: 0o711 })
 
   await using resources = new AsyncDisposableStack()
@@ -72,7 +90,7 @@ async function main(config: ControlConfig): Promise<void> {
     }),
   )
   events.emit({ type: 'nodeStarted', message: `control started with pid ${process.pid}` })
-  const signal = await untilTold()
+  const signal = await told
   if (signal === 'SIGTERM') await scheduler.stopEverything()
 }
 
@@ -96,7 +114,7 @@ const openStream: OpenStream = async (endpoint, port, signal) => {
 
 async function apiListeners(
   config: ControlConfig,
-  socket: (name: string) => number,
+  socket: Socket,
 ): Promise<readonly ApiListener[]> {
   const unix: ApiListener = { listen: { fd: socket('api') }, access: { kind: 'unix' } }
   if (!config.hasApiTcp) return [unix]
@@ -105,8 +123,8 @@ async function apiListeners(
   return [unix, { listen: { fd: socket('api-tcp') }, access }]
 }
 
-function untilTold(): Promise<'SIGTERM' | 'SIGINT'> {
-  const { promise, resolve } = Promise.withResolvers<'SIGTERM' | 'SIGINT'>()
+function untilTold(): Promise<Signal> {
+  const { promise, resolve } = Promise.withResolvers<Signal>()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal))
   return promise
 }

@@ -13,6 +13,7 @@ import type {
 } from '../../api/resources.ts'
 import type { NodeControl } from '../../api/service.ts'
 import { VERSION } from '../../core/version.ts'
+import type { Driver, ProbeReport } from '../../drivers/driver.ts'
 import type { EventLog } from '../../scheduler/events.ts'
 
 import { buildMetrics } from './metrics.ts'
@@ -22,13 +23,18 @@ const OVERLOADED_CPU_PERCENT = 95
 const OVERLOADED_MEMORY_SHARE = 0.05
 const OVERLOADED_DISK_SHARE = 0.02
 const CRITICAL_DISK_BYTES = 16 * 1024 * 1024
+/** Events that wait for a slow reader. */
+const PENDING_MAX = 10_000
+/** A probe starts a process: a health check every second must not. */
+const PROBE_KEPT_MS = 30_000
 
 export function buildNodeControl(parts: ServiceParts): NodeControl {
   const cpu = new CpuMeter()
   const usage = new UsageMeter()
+  const probes = new Probes()
   const startedAtMs = Date.now()
   return {
-    health: () => health(parts, cpu.read()),
+    health: () => health(parts, cpu.read(), probes),
     node: () => describeNode(parts, startedAtMs),
     configuration: async () => ({ entries: parts.config.entries }),
     top: () => top(parts, cpu.read(), usage),
@@ -37,12 +43,12 @@ export function buildNodeControl(parts: ServiceParts): NodeControl {
   }
 }
 
-async function health(parts: ServiceParts, cpu: CpuView): Promise<HealthView> {
+async function health(parts: ServiceParts, cpu: CpuView, probes: Probes): Promise<HealthView> {
   const { config, drivers, dataPlane } = parts
   const [memory, disk] = await Promise.all([readMemory(), readDisk(config.dataFolder)])
   const backends = await Promise.all(
     [...drivers.values()].map(async (driver) => {
-      const { usable, findings } = await driver.probe()
+      const { usable, findings } = await probes.read(driver)
       return {
         isolation: driver.isolation,
         isUsable: usable,
@@ -147,6 +153,8 @@ class EventFeed implements Disposable {
     this.#signal = signal
     this.#subscription = events.subscribe((event) => {
       this.#pending.push(event)
+      // A reader that has fallen this far behind misses the oldest.
+      if (this.#pending.length > PENDING_MAX) this.#pending.shift()
       this.#wake()
     })
     signal.addEventListener('abort', () => this.#wake(), { once: true })
@@ -163,6 +171,20 @@ class EventFeed implements Disposable {
 
   [Symbol.dispose](): void {
     this.#subscription[Symbol.dispose]()
+  }
+}
+
+/** What drivers found usable is believed for a while. */
+class Probes {
+  readonly #usable = new Map<Driver, { readonly report: ProbeReport; readonly atMs: number }>()
+
+  async read(driver: Driver): Promise<ProbeReport> {
+    const kept = this.#usable.get(driver)
+    if (kept !== undefined && performance.now() - kept.atMs < PROBE_KEPT_MS) return kept.report
+    const report = await driver.probe()
+    if (report.usable) this.#usable.set(driver, { report, atMs: performance.now() })
+    else this.#usable.delete(driver)
+    return report
   }
 }
 

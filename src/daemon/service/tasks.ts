@@ -252,9 +252,11 @@ async function awaitService(
     }
     // Whatever makes a service available is an event.
     const { promise, resolve } = Promise.withResolvers<void>()
-    const subscription = events.subscribe(() => resolve())
-    deadline.addEventListener('abort', () => resolve(), { once: true })
+    const look = () => resolve()
+    const subscription = events.subscribe(look)
+    deadline.addEventListener('abort', look, { once: true })
     await promise
     subscription[Symbol.dispose]()
+    deadline.removeEventListener('abort', look)
   }
 }
