@@ -11,7 +11,9 @@ import { ensureSelfSigned } from '../proxy/certificate.ts'
 
 import type { ControlConfig } from './control-config.ts'
 import type { EgressConfig } from './egress.ts'
+import { HEAP_OPTIONS } from './heap.ts'
 import type { ProxyConfig } from './proxy.ts'
+import { awaitControl } from './refusal.ts'
 import type { Listener, SupervisedProcess } from './supervision.ts'
 import { startSupervisor, type Supervisor } from './supervisor.ts'
 import { claimUidRange } from './uid-range.ts'
@@ -44,9 +46,9 @@ const DATA_PLANE_UIDS = 2
 const PACKAGE_ROOT = path.resolve(import.meta.dirname, '../..')
 
 /**
- * Resolves once every socket is bound: requests sent from then on are answered as soon as the processes are up.
+ * Resolves once every socket is bound and control answers; a node that cannot start is ended again.
  *
- * @throws QuiverError of `loadNodeConfig`, `startSupervisor`, `ensureSelfSigned`; `failed_precondition/NATIVE_MISSING`
+ * @throws QuiverError of `loadNodeConfig`, `startSupervisor`, `ensureSelfSigned`, and what control cannot start for; `failed_precondition/NATIVE_MISSING`
  */
 export async function startNode(options: UpOptions, signal: AbortSignal): Promise<RunningNode> {
   const uid = process.getuid?.() ?? 0
@@ -79,7 +81,21 @@ export async function startNode(options: UpOptions, signal: AbortSignal): Promis
     },
     signal,
   )
+  try {
+    await awaitControl(path.join(config.run, 'api.sock'), signal)
+  } catch (thrown) {
+    await end(supervisor)
+    throw thrown
+  }
   return { supervisor, config, warnings: resolved.warnings }
+}
+
+async function end(supervisor: Supervisor): Promise<void> {
+  // A detached supervisor keeps nobody alive who waits for it.
+  const awake = setInterval(() => {}, 1000)
+  supervisor.kill('SIGTERM')
+  await supervisor.exited
+  clearInterval(awake)
 }
 
 async function claimIds({ data, uid }: NodeConfig): Promise<Ids> {
@@ -177,7 +193,8 @@ async function processes(
 /** The same Node.js, the same kind of source as this file: TypeScript in a checkout, JavaScript in a package. */
 function program(name: string, config: object): readonly string[] {
   const script = path.join(import.meta.dirname, `${name}${path.extname(import.meta.filename)}`)
-  return [process.execPath, '--disable-warning=ExperimentalWarning', script, JSON.stringify(config)]
+  const options = ['--disable-warning=ExperimentalWarning', ...HEAP_OPTIONS]
+  return [process.execPath, ...options, script, JSON.stringify(config)]
 }
 
 async function certificate({ tls, data }: NodeConfig): Promise<{ key: string; cert: string }> {
