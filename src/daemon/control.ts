@@ -22,6 +22,7 @@ import { Scheduler } from '../scheduler/scheduler.ts'
 import { openSqliteStore } from '../store/sqlite/index.ts'
 
 import type { ControlConfig } from './control-config.ts'
+import { keepHeapCompact, storeCompiledCode } from './heap.ts'
 import { LinkDataPlane } from './link-data-plane.ts'
 import { refuseRequests } from './refusal.ts'
 import type { ServiceParts } from './service/parts.ts'
@@ -90,6 +91,8 @@ async function serve(config: ControlConfig, socket: Socket, told: Promise<Signal
     }),
   )
   events.emit({ type: 'nodeStarted', message: `control started with pid ${process.pid}` })
+  storeCompiledCode()
+  resources.use(keepHeapCompact())
   const signal = await told
   if (signal === 'SIGTERM') await scheduler.stopEverything()
 }

@@ -15,6 +15,7 @@ import { parseToEgress } from '../egress/message.ts'
 import { buildSystemResolver } from '../egress/resolve.ts'
 import { openLinkClient } from '../link/client.ts'
 
+import { compactHeap, storeCompiledCode } from './heap.ts'
 import { dropPrivileges, type Identity } from './privileges.ts'
 import { takeSockets } from './sockets.ts'
 
@@ -31,6 +32,7 @@ const DRAIN_MS = 8000
 async function main(): Promise<void> {
   const config = parseConfig(process.argv[2])
   const listener = takeSockets(process.env, process.pid)('egress')
+  storeCompiledCode()
   dropPrivileges(config)
 
   await using egress = new Egress({
@@ -48,6 +50,7 @@ async function main(): Promise<void> {
     onProblem: (problem) => log(`link to control: ${problem.message}`),
   })
 
+  compactHeap()
   await untilTold()
   await egress.drain(AbortSignal.timeout(config.drainMs ?? DRAIN_MS))
   const { opened, denied, failed } = egress.counters

@@ -16,6 +16,7 @@ import type { Certificate } from '../proxy/front.ts'
 import { Proxy } from '../proxy/proxy.ts'
 import { openStreams } from '../proxy/streams.ts'
 
+import { compactHeap, storeCompiledCode } from './heap.ts'
 import { dropPrivileges, type Identity } from './privileges.ts'
 import { takeSockets } from './sockets.ts'
 
@@ -40,6 +41,7 @@ async function main(): Promise<void> {
   const certificate = tls === undefined ? null : readCertificate(tls)
   const fds = { http: socket('http'), tunnel: socket('tunnel') }
   const httpsFd = certificate === null ? null : socket('https')
+  storeCompiledCode()
   dropPrivileges(config)
 
   const proxy = new Proxy({
@@ -50,6 +52,7 @@ async function main(): Promise<void> {
   })
   // What is told first is the whole truth: without it every request would be refused for want of a route.
   await proxy.ready(AbortSignal.timeout(READY_MS))
+  compactHeap()
   listen(proxy.createServer(), fds.http)
   listen(proxy.createTunnel(), fds.tunnel)
   if (certificate !== null && httpsFd !== null) {
