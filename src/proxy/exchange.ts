@@ -281,33 +281,30 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
       if (this.#isOver) {
         if (opened !== null) pool.putBack(opened)
       } else if (opened === null) {
-        this.#retryElsewhere(error ?? new Error('no connection'))
+        this.#retryElsewhere(instance, error ?? new Error('no connection'))
       } else {
         this.#send(opened)
       }
     })
   }
 
-  /** No stream could be opened, so nothing was sent: another instance may take it, or this one when it is well again. */
-  #retryElsewhere(error: Error): void {
-    const instance = this.#instance
-    const revision = this.#revision
-    if (instance === null || revision === null) return
-    if (this.#isRepeated) {
-      // What was sent on the idle connection may be what ended the instance: no other one gets it then.
-      this.#isRepeated = false
-      return instance.whenExited((reason) =>
-        reason === null ? this.#retryElsewhere(error) : this.#fail(failures.instanceDied(reason)),
-      )
-    }
+  /**
+   * No stream could be opened, so nothing was sent: another instance may take it, or this one when it is well again.
+   * Control, which may still list an instance that just died, is given the moment it needs to notice.
+   */
+  #retryElsewhere(instance: Instance, error: Error): void {
     instance.suspect(performance.now())
     this.#context.reports.suspect(instance, error.message)
-    this.#release()
-    if (this.#attempts >= ATTEMPTS_MAX) {
-      this.#fail(failures.instanceUnreachable(error))
-      return
-    }
-    this.#context.activator.acquire(revision, this, null, true)
+    instance.whenExited((reason) => {
+      if (this.#isOver || this.#revision === null) return
+      // What was sent on an idle connection may be what ended the instance: no other one gets it then.
+      const isCulprit = this.#isRepeated && reason !== null
+      if (isCulprit) return this.#fail(failures.instanceDied(reason))
+      this.#isRepeated = false
+      this.#release()
+      if (this.#attempts >= ATTEMPTS_MAX) return this.#fail(failures.instanceUnreachable(error))
+      this.#context.activator.acquire(this.#revision, this, null, true)
+    })
   }
 
   #send(connection: UpstreamConnection): void {

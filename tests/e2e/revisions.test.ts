@@ -36,6 +36,10 @@ VERSION = "1"
 ${scale}
 `
 
+const routes = (host: string): string => `routes = ["${host}.localhost"]`
+const version = (body: string): string => body.split(' ')[0] ?? ''
+const instance = (body: string): string => body.split(' ')[1] ?? ''
+
 suite('revisions', { concurrency: false }, () => {
   let node: TestNode
   before(async () => {
@@ -47,8 +51,6 @@ suite('revisions', { concurrency: false }, () => {
 
   const deploy = async (name: string, scale?: string, http?: string): Promise<string> =>
     await node.deployFiles({ 'quiver.toml': manifest(name, scale, http), 'server.mjs': SERVER })
-  const version = (body: string): string => body.split(' ')[0] ?? ''
-  const instance = (body: string): string => body.split(' ')[1] ?? ''
 
   test('a deployment under load fails no request, and the old revision drains', async () => {
     const folder = await deploy('busy')
@@ -201,7 +203,6 @@ suite('revisions', { concurrency: false }, () => {
   })
 
   test('a route has one owner: two tasks cannot take or swap theirs, a task may keep its own', async () => {
-    const routes = (host: string): string => `routes = ["${host}.localhost"]`
     const left = await deploy('left', '', routes('one'))
     await deploy('right', '', routes('two'))
     await writeFile(path.join(left, 'quiver.toml'), manifest('left', '', routes('two')))

@@ -2,6 +2,7 @@
 
 import { readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import { assert } from '../../core/assert.ts'
 import { QuiverError } from '../../core/error.ts'
@@ -38,6 +39,8 @@ export interface InstancePaths {
 /** Time for a frozen task to be reported as such; beyond it something is wrong with the kernel. */
 const FREEZE_TIMEOUT_MS = 5000
 const SIGKILL = 9
+/** PID 1 waits up to 10 s for an attached reader that has not taken everything yet. */
+const ENDING_MS = 11_000
 
 export class SandboxInstance implements Instance {
   readonly plan: InstancePlan
@@ -105,7 +108,12 @@ export class SandboxInstance implements Instance {
       if (this.#state === 'starting') this.#move('running')
     } catch (thrown) {
       const isTimeout = signal.aborted
-      await this.#kill(this.#startEnd(isTimeout))
+      const end = this.#startEnd(isTimeout)
+      this.#willStop(end)
+      // What ends by itself still hands its last output and its status to whoever is attached.
+      if (this.#isEnding)
+        await Promise.race([this.exited, delay(ENDING_MS, undefined, { ref: false })])
+      await this.#kill(end)
       throw await startFailure(this.plan, this.folder, {
         isTimeout,
         elsewhere: [...this.#elsewhere],
