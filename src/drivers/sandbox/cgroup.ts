@@ -176,7 +176,10 @@ export class InstanceCgroup {
     }
   }
 
-  /** Removes the folders; the processes must be gone. Retries while the kernel still lets go of them. */
+  /**
+   * Removes the folders; the processes must be gone. Retries while the kernel still lets go of them; what it does not let
+   * go of is left to the next adoption, because the end of an instance must not wait for it.
+   */
   async remove(): Promise<void> {
     for (const folder of this.#folders.all.toReversed()) await removeFolder(folder)
   }
@@ -303,7 +306,8 @@ async function removeFolder(folder: string): Promise<void> {
     } catch (error) {
       const code = errnoOf(error)
       if (code === 'ENOENT') return
-      if (code !== 'EBUSY' || tries === REMOVE_TRIES_MAX) throw error
+      if (code !== 'EBUSY') throw error
+      if (tries === REMOVE_TRIES_MAX) return
       await delay(KILL_ROUND_MS)
     }
   }

@@ -5,7 +5,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { QuiverError } from '../../core/error.ts'
+import { errnoOf, QuiverError } from '../../core/error.ts'
 import { isLockHeld, openLock } from '../../fds/lock.ts'
 import type { Capabilities, Driver, Instance, InstancePlan, ProbeReport } from '../driver.ts'
 
@@ -64,9 +64,15 @@ class SandboxDriver implements Driver {
     const paths = this.#paths(plan.id)
     const cgroup = this.#cgroups.group(plan.id)
     await mkdir(paths.folder, { mode: 0o711 })
-    writePlan(paths.folder, plan)
-    await writeFile(path.join(paths.folder, 'hosts'), buildHosts(plan), { mode: 0o644 })
-    cgroup.create({ ...limits, cpuMillis: limits.startCpuMillis })
+    try {
+      writePlan(paths.folder, plan)
+      await writeFile(path.join(paths.folder, 'hosts'), buildHosts(plan), { mode: 0o644 })
+      cgroup.create({ ...limits, cpuMillis: limits.startCpuMillis })
+    } catch (thrown) {
+      await cgroup.remove()
+      await rm(paths.folder, { recursive: true, force: true })
+      throw prepareFailed(plan, thrown)
+    }
     return new SandboxInstance(plan, this.#host, paths, cgroup)
   }
 
@@ -134,4 +140,13 @@ class SandboxDriver implements Driver {
       socket: path.join(this.#host.socketFolder, name),
     }
   }
+}
+
+function prepareFailed({ task }: InstancePlan, cause: unknown): unknown {
+  if (errnoOf(cause) !== 'ENOSPC') return cause
+  const message = `no space is left for an instance of ${task}`
+  return new QuiverError('resource_exhausted', 'DISK_FULL', message, {
+    cause,
+    hint: 'Free space below the data folder, for example with "quiver image gc".',
+  })
 }

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { assert } from '../../core/assert.ts'
-import { QuiverError } from '../../core/error.ts'
+import { errnoOf, QuiverError } from '../../core/error.ts'
 import {
   TRANSITIONS,
   type ExitReason,
@@ -27,7 +27,7 @@ import {
 } from './channel.ts'
 import { buildReport, startFailure } from './ending.ts'
 import { declaredPorts, type SandboxHost } from './launch-plan.ts'
-import { launch } from './launch.ts'
+import { launch, type Launched } from './launch.ts'
 import { readReport, readStopReason, writeReport, writeStopReason } from './record.ts'
 
 export interface InstancePaths {
@@ -57,6 +57,7 @@ export class SandboxInstance implements Instance {
   readonly #listening = new Set<number>()
   readonly #elsewhere = new Set<number>()
   #state: InstanceState = 'prepared'
+  #launched: Launched | undefined
   #channel: Channel | undefined
   #hasExeced = false
   #isLaunched = false
@@ -155,7 +156,12 @@ export class SandboxInstance implements Instance {
   }
 
   async settle(): Promise<void> {
-    this.#cgroup.limitCpu(this.plan.spec.limits.cpuMillis)
+    try {
+      this.#cgroup.limitCpu(this.plan.spec.limits.cpuMillis)
+    } catch (thrown) {
+      // It has ended, and its group with it.
+      if (errnoOf(thrown) !== 'ENOENT' && errnoOf(thrown) !== 'ENODEV') throw thrown
+    }
   }
 
   get canPause(): boolean {
@@ -171,7 +177,9 @@ export class SandboxInstance implements Instance {
       this.#cgroup.thaw()
       return
     }
-    if (this.#state === 'running') this.#move('paused')
+    // Whoever has begun to stop it wants it awake.
+    if (this.#state === 'running' && this.#stopReason === undefined) this.#move('paused')
+    else this.#cgroup.thaw()
   }
 
   async resume(): Promise<void> {
@@ -192,6 +200,8 @@ export class SandboxInstance implements Instance {
       return await this.exited
     }
     await this.resume()
+    // It may be about to be paused.
+    this.#cgroup.thaw()
     this.#channel?.signal(this.plan.spec.stopSignal)
     const timer = setTimeout(() => void this.#kill(reason), graceMs)
     const report = await this.exited
@@ -228,10 +238,12 @@ export class SandboxInstance implements Instance {
   }
 
   async #launch(): Promise<void> {
+    const launched = launch(this.plan, this.#host, this.#paths, this.#cgroup)
+    this.#launched = launched
     this.#isLaunched = true
-    const launched = await launch(this.plan, this.#host, this.#paths, this.#cgroup)
     void launched.ended.then(() => this.#finish('KILLED'))
-    await launched.bound
+    // One that hangs has the time of the start, and no more.
+    await Promise.race([launched.bound, this.#ready.promise])
     await this.#watch()
   }
 
@@ -295,6 +307,9 @@ export class SandboxInstance implements Instance {
     if (this.#isOver()) return
     this.#willStop(reason)
     if (!this.#isLaunched) return await this.#finish(reason)
+    // Where there are no control groups, this is all that can be done.
+    if (this.#channel === undefined) this.#launched?.kill()
+    else this.#channel.signal(SIGKILL)
     await this.#cgroup.kill()
     await this.exited
   }

@@ -1,12 +1,11 @@
 /** Starts `ainit launch` for one instance and tells it everything over a descriptor, so that nothing touches a disk. */
 
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import path from 'node:path'
 import { Duplex } from 'node:stream'
 
-import { assert } from '../../core/assert.ts'
 import { QuiverError } from '../../core/error.ts'
 import { encodeRecords } from '../../core/frames.ts'
 import type { InstancePlan } from '../driver.ts'
@@ -20,14 +19,16 @@ export interface Launched {
   readonly bound: Promise<void>
   /** Resolves when bwrap, and with it the whole pid namespace, is gone. */
   readonly ended: Promise<void>
+  /** For one that hangs before its sockets listen. */
+  kill(): void
 }
 
-export async function launch(
+export function launch(
   plan: InstancePlan,
   host: SandboxHost,
   paths: { readonly folder: string; readonly socket: string },
   cgroup: InstanceCgroup,
-): Promise<Launched> {
+): Launched {
   const records = encodeRecords(buildRecords(plan, host, paths, cgroup))
   const log = openSync(path.join(paths.folder, 'launch.log'), 'w', 0o600)
   try {
@@ -39,14 +40,37 @@ export async function launch(
     })
     // It may outlive this process.
     child.unref()
-    const ended = once(child, 'exit').then(() => {})
-    const channel = child.stdio[3]
-    assert(channel instanceof Duplex, 'descriptor 3 was asked to be a socket')
-    channel.write(records)
-    return { bound: readAnswer(channel), ended }
+    const failed = Promise.withResolvers<never>()
+    child.once('error', (cause) => failed.reject(spawnFailed(cause)))
+    // One that could not be made has ended; why, `bound` says.
+    const ended = once(child, 'exit').then(
+      () => {},
+      () => {},
+    )
+    // Undefined where the descriptors of this process are used up, whatever the types say.
+    const stdio: ChildProcess['stdio'] | undefined = child.stdio
+    const channel = stdio?.[3]
+    const answer = channel instanceof Duplex ? [talk(channel, records)] : []
+    const bound = Promise.race([failed.promise, ...answer])
+    // Nobody waits for it any more when the instance is stopped meanwhile.
+    bound.catch(() => {})
+    return { bound, ended, kill: () => void child.kill('SIGKILL') }
   } finally {
     closeSync(log)
   }
+}
+
+async function talk(channel: Duplex, records: Uint8Array): Promise<void> {
+  channel.write(records)
+  await readAnswer(channel)
+}
+
+function spawnFailed(cause: Error): QuiverError {
+  const message = `ainit could not be started: ${cause.message}`
+  return new QuiverError('failed_precondition', 'START_FAILED', message, {
+    cause,
+    hint: 'Run "quiver doctor" to see what this machine lacks.',
+  })
 }
 
 async function readAnswer(channel: Duplex): Promise<void> {
