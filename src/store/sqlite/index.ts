@@ -18,6 +18,7 @@ import {
 } from '../watch.ts'
 
 import { checkDatabase } from './check.ts'
+import { unpackSnapshot } from './packed.ts'
 import { DatabaseThread } from './thread.ts'
 
 export interface SqliteStoreOptions {
@@ -89,7 +90,7 @@ class SqliteStore implements Store, ChangeSource {
   }
 
   async snapshot(prefix: string): Promise<Snapshot> {
-    return this.#thread.ask('list', { kind: 'list', prefix })
+    return unpackSnapshot(await this.#thread.ask('list', { kind: 'list', prefix }))
   }
 
   async changes(prefix: string, after: number): Promise<ChangePage> {

@@ -2,7 +2,9 @@
 
 import { QuiverError, type Code } from '../../core/error.ts'
 import type { Entry, Operation } from '../store.ts'
-import type { ChangePage, Snapshot } from '../watch.ts'
+import type { ChangePage } from '../watch.ts'
+
+import type { PackedSnapshot } from './packed.ts'
 
 export interface OpenOptions {
   readonly path: string
@@ -52,7 +54,7 @@ export type Request = ReadRequest | WriteRequest
 export interface Answers {
   readonly get: Entry | undefined
   /** In byte order of the keys. */
-  readonly list: Snapshot
+  readonly list: PackedSnapshot
   readonly changes: ChangePage
   readonly commit: Committed
   readonly lease: boolean

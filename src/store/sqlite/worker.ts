@@ -6,6 +6,7 @@ import { assert } from '../../core/assert.ts'
 
 import { StateDatabase } from './database.ts'
 import { sqliteError } from './errors.ts'
+import { packSnapshot } from './packed.ts'
 import {
   failed,
   ok,
@@ -31,7 +32,7 @@ port.on('message', (message: ToWorker) => {
     case 'open':
       return post({ type: 'opened', outcome: open(message.options) })
     case 'group':
-      post({ type: 'answered', outcomes: answer(message.requests) })
+      postAnswers(answer(message.requests))
       return database?.checkpoint()
     case 'close':
       database?.[Symbol.dispose]()
@@ -60,7 +61,7 @@ function read(request: ReadRequest): Outcome<Answer> {
   assert(database !== undefined, 'nothing is asked before the database is open')
   try {
     if (request.kind === 'get') return ok(database.get(request.key))
-    if (request.kind === 'list') return ok(database.list(request.prefix))
+    if (request.kind === 'list') return ok(packSnapshot(database.list(request.prefix)))
     return ok(database.changes(request.prefix, request.after))
   } catch (thrown) {
     return failed(sqliteError(thrown, database.path))
@@ -77,6 +78,16 @@ function isWrite(request: Request): request is WriteRequest {
   return request.kind === 'commit' || request.kind === 'lease' || request.kind === 'release'
 }
 
-function post(message: FromWorker): void {
-  port?.postMessage(message)
+function postAnswers(outcomes: readonly Outcome<Answer>[]): void {
+  post({ type: 'answered', outcomes }, outcomes.flatMap(buffersOf))
+}
+
+/** Made for the answer: moved, not copied. */
+function buffersOf(outcome: Outcome<Answer>): readonly ArrayBuffer[] {
+  if (!outcome.isOk || typeof outcome.value !== 'object') return []
+  return 'bytes' in outcome.value ? [outcome.value.bytes.buffer] : []
+}
+
+function post(message: FromWorker, moved: readonly ArrayBuffer[] = []): void {
+  port?.postMessage(message, [...moved])
 }
