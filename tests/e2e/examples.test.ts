@@ -143,6 +143,9 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
     )
     // Half of an answer cannot become another answer: it ends, and does not look complete.
     await assert.rejects(node.get('crashing', '/half'), { code: 'ECONNRESET' })
+    await node.until('the node noticing', async () =>
+      (await node.describe('crashing')).instancesLive === 0 ? true : undefined,
+    )
     assert.equal((await node.get('crashing')).body, 'alive\n')
   },
 
