@@ -1,5 +1,6 @@
 /** Flags and arguments that several commands share, so that they read and behave alike. */
 
+import { parseName } from '../core/name.ts'
 import { parseBytes } from '../core/units.ts'
 
 import type { CliContext } from './context.ts'
@@ -19,6 +20,20 @@ export function onFlag(brief: string) {
 
 export function textFlag(brief: string, placeholder: string) {
   return { kind: 'parsed', parse: String, brief, placeholder, optional: true } as const
+}
+
+export function nameFlag(brief: string) {
+  return {
+    kind: 'parsed',
+    parse: parseTaskName,
+    brief,
+    placeholder: 'name',
+    optional: true,
+  } as const
+}
+
+function parseTaskName(text: string): string {
+  return parseName(text)
 }
 
 /** What `run` and `deploy` change of the manifest. */

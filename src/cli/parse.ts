@@ -70,7 +70,15 @@ export function parseCount(text: string): number {
   })
 }
 
+/** As many as `scale.max` of a manifest may say. */
+const INSTANCES_MAX = 1000
+
 /** A number of instances, or `auto`: as the manifest says. @throws QuiverError `invalid_argument/NUMBER_INVALID` */
 export function parseInstances(text: string): number | null {
-  return text === 'auto' ? null : parseCount(text)
+  if (text === 'auto') return null
+  const count = parseCount(text)
+  if (count <= INSTANCES_MAX) return count
+  throw new QuiverError('invalid_argument', 'NUMBER_INVALID', `${text} instances are too many`, {
+    hint: `Write a whole number from 0 to ${INSTANCES_MAX}, or "auto".`,
+  })
 }

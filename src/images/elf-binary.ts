@@ -1,10 +1,11 @@
 /** Any ELF program of this machine as a binary, with the libraries it needs: one's own server, or a tool by its path. */
 
-import { open, stat } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 
 import { hexOf } from '../core/digest.ts'
 import { QuiverError } from '../core/error.ts'
+import { nearestName } from '../core/name.ts'
 
 import { hostArchitecture, readElf, type Elf } from './elf.ts'
 import { HostTree } from './host-tree.ts'
@@ -53,8 +54,12 @@ export async function elfBinary(file: string, name: string): Promise<BuiltBinary
 }
 
 async function readProgram(file: string): Promise<Elf> {
-  const status = await stat(file).catch((cause: unknown) => {
-    throw new QuiverError('not_found', 'HOST_FILE_MISSING', `there is no file ${file}`, { cause })
+  const status = await stat(file).catch(async (cause: unknown) => {
+    const hint = await suggestFile(file)
+    throw new QuiverError('not_found', 'HOST_FILE_MISSING', `there is no file ${file}`, {
+      hint,
+      cause,
+    })
   })
   if (!status.isFile()) throw invalid(`${file} is not a file`, 'Name the program itself.')
   const elf = await readElf(file)
@@ -66,6 +71,14 @@ async function readProgram(file: string): Promise<Elf> {
   }
   if ((status.mode & 0o111) !== 0) return elf
   throw invalid(`${file} is not executable`, `Run "chmod +x ${file}".`)
+}
+
+async function suggestFile(file: string): Promise<string> {
+  const names = await readdir(path.dirname(file)).catch(() => [])
+  const nearest = nearestName(path.basename(file), names)
+  return nearest === undefined
+    ? 'Build it first, or correct its path.'
+    : `Did you mean "${nearest}"?`
 }
 
 async function explained(file: string): Promise<QuiverError> {
@@ -80,7 +93,10 @@ async function explained(file: string): Promise<QuiverError> {
   } finally {
     await handle.close()
   }
-  return invalid(`${file} is not an ELF program`, 'Name a program that was built for Linux.')
+  return invalid(
+    `${file} is not an ELF program`,
+    'Name a program that was built for Linux; for a script set "runtime" and "command".',
+  )
 }
 
 function invalid(message: string, hint: string): QuiverError {

@@ -2,7 +2,7 @@
 
 import { buildCommand } from '@stricli/core'
 
-import { jsonFlag, onFlag, overrideAliases, overrideFlags, textFlag } from '../../parameters.ts'
+import { jsonFlag, nameFlag, onFlag, overrideAliases, overrideFlags } from '../../parameters.ts'
 import { parsePercent } from '../../parse.ts'
 
 export const deploy = buildCommand({
@@ -27,7 +27,7 @@ export const deploy = buildCommand({
     },
     flags: {
       ...overrideFlags,
-      name: textFlag('Name of the task, instead of the one in the manifest', 'name'),
+      name: nameFlag('Name of the task, instead of the one in the manifest'),
       traffic: {
         kind: 'parsed',
         parse: parsePercent,

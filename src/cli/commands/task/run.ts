@@ -2,7 +2,7 @@
 
 import { buildCommand } from '@stricli/core'
 
-import { jsonFlag, onFlag, overrideAliases, overrideFlags, textFlag } from '../../parameters.ts'
+import { jsonFlag, nameFlag, onFlag, overrideAliases, overrideFlags } from '../../parameters.ts'
 
 export const run = buildCommand({
   docs: {
@@ -27,7 +27,7 @@ export const run = buildCommand({
     },
     flags: {
       ...overrideFlags,
-      name: textFlag('Name for logs, stop and exec', 'name'),
+      name: nameFlag('Name for logs, stop and exec'),
       detach: onFlag('Leave it running and print its name'),
       rm: onFlag(
         'Forget it with its log when it ends, as a foreground run without a name always is',
