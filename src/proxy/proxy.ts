@@ -32,6 +32,9 @@ export interface ProxyOptions {
   readonly log: (line: string) => void
 }
 
+/** Between two looks for connections that have become idle, while the proxy drains. */
+const SWEEP_MS = 50
+
 export class Proxy implements AsyncDisposable {
   readonly #options: ProxyOptions
   readonly #fleet: Fleet
@@ -117,9 +120,14 @@ export class Proxy implements AsyncDisposable {
     this.#front.stop()
     const closed = [...this.#servers].map(closeServer)
     closed.push(this.#tcp.close(), this.#tunnel.close())
+    // An answer that had begun before said that its connection is kept.
+    const sweep = setInterval(() => {
+      for (const server of this.#servers) server.closeIdleConnections()
+    }, SWEEP_MS)
     const over = Promise.withResolvers<void>()
     signal.addEventListener('abort', () => over.resolve(), { once: true })
     await Promise.race([Promise.all(closed), over.promise])
+    clearInterval(sweep)
     await this[Symbol.asyncDispose]()
   }
 
