@@ -226,9 +226,11 @@ export class TaskController {
   /** Makes a new instance for each that serves, then lets the old ones go. */
   async replaceAll(): Promise<void> {
     const task = this.#parts.registry.require(this.name)
-    for (const managed of this.#fleet.all.filter(({ isRoutable }) => isRoutable)) {
+    // One that is being asked whether it is idle serves as well.
+    const isOld = ({ isCounted, role }: ManagedInstance) => isCounted && role !== 'starting'
+    for (const managed of this.#fleet.all.filter(isOld)) {
       const revision = this.#parts.registry.revisions(this.name).get(managed.revision)
-      if (revision === undefined || !managed.isRoutable) continue
+      if (revision === undefined || !isOld(managed)) continue
       // Its successor takes its place from the beginning: neither is one too many.
       managed.isReplaced = true
       try {
@@ -367,7 +369,7 @@ export class TaskController {
       message: error.message,
     })
     this.#changes.notify()
-    const isServed = this.#fleet.counted(revision).some(({ isRoutable }) => isRoutable)
+    const isServed = this.#fleet.counted(revision).some(({ role }) => role !== 'starting')
     if (isServed) return
     this.#failWake(revision, error, Math.max(RETRY_AFTER_S, Math.ceil(this.backOffMs / 1000)))
   }
