@@ -7,7 +7,7 @@ import path from 'node:path'
 import type { ConfigView } from '../api/resources.ts'
 import { loadNodeConfig, type NodeConfig, type Setting } from '../config/node.ts'
 import { QuiverError } from '../core/error.ts'
-import { ensureSelfSigned } from '../proxy/certificate.ts'
+import { assertUsable, ensureSelfSigned } from '../proxy/certificate.ts'
 
 import type { ControlConfig } from './control-config.ts'
 import type { EgressConfig } from './egress.ts'
@@ -199,7 +199,9 @@ function program(name: string, config: object): readonly string[] {
 
 async function certificate({ tls, data }: NodeConfig): Promise<{ key: string; cert: string }> {
   if (tls.certificate !== undefined && tls.key !== undefined) {
-    return { key: tls.key, cert: tls.certificate }
+    const files = { key: tls.key, cert: tls.certificate }
+    await assertUsable(files)
+    return files
   }
   return await ensureSelfSigned(path.join(data, 'tls'))
 }

@@ -1,9 +1,14 @@
-/** The self-signed certificate of a node that was given none: made once with openssl(1), kept in the data folder. */
+/**
+ * The certificate of a node: the one it was given, looked at before the start, or a self-signed one that is made once
+ * with openssl(1) and kept in the data folder.
+ */
 
 import { execFile } from 'node:child_process'
+import { createPrivateKey } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
+import { createSecureContext } from 'node:tls'
 import { promisify } from 'node:util'
 
 import { errnoOf, QuiverError } from '../core/error.ts'
@@ -39,6 +44,43 @@ export async function ensureSelfSigned(folder: string): Promise<CertificateFiles
   } finally {
     await rm(work, { recursive: true, force: true })
   }
+}
+
+/**
+ * Finds out before anything starts what the proxy would only find out when it is too late to say it to anybody.
+ *
+ * @throws QuiverError `invalid_argument/CERTIFICATE_INVALID` naming the file
+ */
+export async function assertUsable({ key, cert }: CertificateFiles): Promise<void> {
+  const pair = { key: await readPem(key, 'tls.key'), cert: await readPem(cert, 'tls.certificate') }
+  // One after the other, so that the error names the right file.
+  assertPem(() => createSecureContext({ cert: pair.cert }), `${cert} is no PEM certificate`)
+  assertPem(() => createPrivateKey(pair.key), `${key} is no PEM private key without a passphrase`)
+  assertPem(() => createSecureContext(pair), `the key ${key} is not that of ${cert}`)
+}
+
+async function readPem(file: string, setting: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause) {
+    const why = errnoOf(cause) === 'ENOENT' ? 'there is no such file' : String(cause)
+    throw invalidCertificate(`${setting} is ${file}, but ${why}`, cause)
+  }
+}
+
+function assertPem(parse: () => unknown, message: string): void {
+  try {
+    parse()
+  } catch (cause) {
+    throw invalidCertificate(message, cause)
+  }
+}
+
+function invalidCertificate(message: string, cause: unknown): QuiverError {
+  return new QuiverError('invalid_argument', 'CERTIFICATE_INVALID', message, {
+    cause,
+    hint: 'Set tls.certificate and tls.key to PEM files that belong together, or leave both out for a self-signed certificate.',
+  })
 }
 
 async function makePair({ key, cert }: CertificateFiles): Promise<void> {

@@ -70,7 +70,8 @@ export class TestNode implements AsyncDisposable {
 
   /** Starts the node, again after it ended; resolves when its sockets are bound. */
   async up(): Promise<void> {
-    const listen = ['--listen-http', '127.0.0.1:0', '--listen-https', 'off']
+    const listen = ['--listen-http', '127.0.0.1:0']
+    if (!this.#flags.includes('--listen-https')) listen.push('--listen-https', 'off')
     const child = spawn(QUIVER, ['up', ...listen, ...this.#flags], {
       env: this.env,
       stdio: ['ignore', 'pipe', 'pipe'],
