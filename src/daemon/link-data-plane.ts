@@ -35,9 +35,8 @@ interface PublishFailure {
 export class LinkDataPlane implements DataPlane {
   readonly #proxies: LinkRole<FromProxy, ToProxy>
   readonly #egresses: LinkRole<FromEgress, ToEgress>
-  readonly #routes = new Map<string, TaskRoute>()
-  /** What was last sent, to send changes only. */
-  readonly #sent = new Map<string, string>()
+  /** What was last published of each task, as JSON: to send changes only, and a third of the size of the objects. */
+  readonly #routes = new Map<string, string>()
   readonly #grants = new Map<string, Grant>()
   readonly #drains = new Drains<LinkPeer<ToProxy>>((peer, instance, mode) =>
     peer.send({ type: 'drain', instance, mode }),
@@ -59,7 +58,7 @@ export class LinkDataPlane implements DataPlane {
         // It repeats what it still knows, and tries again what another one could not bind.
         this.#counters.clear()
         this.#publishFailures.clear()
-        peer.send({ type: 'table', tasks: [...this.#routes.values()] })
+        peer.send({ type: 'table', tasks: this.#routes.values().map(decodeRoute).toArray() })
         this.#drains.join(peer)
         this.#first.resolve()
         listener.onProxyConnected()
@@ -110,9 +109,8 @@ export class LinkDataPlane implements DataPlane {
 
   publish(route: TaskRoute): void {
     const text = JSON.stringify(route)
-    const isSame = this.#sent.get(route.task) === text
-    this.#routes.set(route.task, route)
-    this.#sent.set(route.task, text)
+    const isSame = this.#routes.get(route.task) === text
+    this.#routes.set(route.task, text)
     // Who asked hears of a running instance again, since he does not believe in it; but never of none, or he would
     // ask again without end.
     const isAnswer = this.#asked.has(route.task) && hasRunning(route)
@@ -124,7 +122,6 @@ export class LinkDataPlane implements DataPlane {
   }
 
   withdraw(task: string): void {
-    this.#sent.delete(task)
     this.#asked.delete(task)
     this.#counters.delete(task)
     this.#forgetPublishFailures(task)
@@ -182,6 +179,11 @@ export class LinkDataPlane implements DataPlane {
     await Promise.race([this.#first.promise, late])
     clearTimeout(timer)
   }
+}
+
+function decodeRoute(text: string): TaskRoute {
+  const route: TaskRoute = JSON.parse(text)
+  return route
 }
 
 function hasRunning({ revisions }: TaskRoute): boolean {

@@ -96,14 +96,21 @@ async function writeSpecification(options: SupervisorOptions): Promise<void> {
   await rename(temporary, options.specificationPath)
 }
 
+/**
+ * For the C library of the processes: one heap for all threads, which are mostly idle. Each thread's own would keep
+ * what its busiest moment took.
+ */
+const ALLOCATOR = { MALLOC_ARENA_MAX: '1' }
+
 function spawnSupervisor({ ainit, specificationPath, mode }: SupervisorOptions): ChildProcess {
   const args = ['supervise', specificationPath]
+  const env = { ...ALLOCATOR, ...process.env }
   if (mode === 'foreground') {
-    return spawn(ainit, args, { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] })
+    return spawn(ainit, args, { env, stdio: ['ignore', 'inherit', 'inherit', 'pipe'] })
   }
   const log = openSync(mode.logPath, 'a', 0o640)
   try {
-    return spawn(ainit, args, { stdio: ['ignore', log, log, 'pipe'], detached: true })
+    return spawn(ainit, args, { env, stdio: ['ignore', log, log, 'pipe'], detached: true })
   } finally {
     closeSync(log)
   }

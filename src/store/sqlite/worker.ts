@@ -30,15 +30,26 @@ let log: TransactionLog | undefined
 port.on('message', (message: ToWorker) => {
   switch (message.type) {
     case 'open':
-      return post({ type: 'opened', outcome: open(message.options) })
+      post({ type: 'opened', outcome: open(message.options) })
+      return collectGarbage()
     case 'group':
       postAnswers(answer(message.requests))
-      return database?.checkpoint()
+      database?.checkpoint()
+      if (message.requests.some(({ kind }) => kind === 'list')) collectGarbage()
+      return
     case 'close':
       database?.[Symbol.dispose]()
       return port.close()
   }
 })
+
+/**
+ * After reading everything: a value is small for V8 and large for the allocator, so a thread that is idle from now on
+ * would keep them all. Only where the process was started with `--expose-gc`.
+ */
+function collectGarbage(): void {
+  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+}
 
 function open(options: OpenOptions): Outcome<{ readonly revision: number }> {
   try {
