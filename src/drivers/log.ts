@@ -7,7 +7,14 @@
 
 import path from 'node:path'
 
-import { FolderChanges, inodeAt, openLogFile, openLogFiles, type LogFile } from './log/files.ts'
+import {
+  awaitFolder,
+  FolderChanges,
+  inodeAt,
+  openLogFile,
+  openLogFiles,
+  type LogFile,
+} from './log/files.ts'
 import { LineAssembler, type LogLine } from './log/lines.ts'
 
 export type { LogLine } from './log/lines.ts'
@@ -56,6 +63,8 @@ export async function* followLog(
   signal: AbortSignal,
   selection: LogSelection = {},
 ): AsyncGenerator<LogLine, void, undefined> {
+  // An instance that is being launched has its folder in a moment.
+  await awaitFolder(folder, signal)
   using changes = new FolderChanges(folder, signal)
   const assembler = new LineAssembler()
   const selector = new Selector(selection)

@@ -32,6 +32,9 @@ export async function* readLogs(
   const isWanted = buildFilter(query)
   const instances = findInstances(target, query, parts)
   const follower = query.follow === true ? new Follower(isWanted, signal) : undefined
+  // Before anything is read, so that nothing starts unseen in between.
+  using resources = new DisposableStack()
+  if (follower !== undefined) resources.use(followStarts(target, follower, parts))
   const kept: LogRecord[] = []
   for (const managed of instances) {
     const records = await Array.fromAsync(readLog(logFolder(managed.instance)), (line) =>
@@ -44,16 +47,18 @@ export async function* readLogs(
   yield* query.tail === undefined ? ordered : ordered.slice(ordered.length - query.tail)
   if (follower === undefined) return
 
-  const { scheduler, events } = parts
-  const subscription = events.subscribe(({ type, task, instance }) => {
+  yield* follower.records(parts.scheduler.registry.get(target) !== undefined)
+}
+
+function followStarts(
+  target: string,
+  follower: Follower,
+  { scheduler, events }: ServiceParts,
+): Disposable {
+  return events.subscribe(({ type, task, instance }) => {
     if (type !== 'instanceStarting' || task !== target || instance === null) return
     follower.add(scheduler.findInstance(instance), 0)
   })
-  try {
-    yield* follower.records(scheduler.registry.get(target) !== undefined)
-  } finally {
-    subscription[Symbol.dispose]()
-  }
 }
 
 function findInstances(
@@ -93,19 +98,23 @@ function parsePattern(text: string): RegExp {
   }
 }
 
+/** Lines that wait for a slow reader. */
+const PENDING_MAX = 10_000
+
 /** Several logs that grow, as one sequence in the order of arrival. */
 class Follower {
   readonly #isWanted: Filter
   readonly #signal: AbortSignal
   readonly #pending: LogRecord[] = []
   readonly #ids = new Set<string>()
+  readonly #full: (() => void)[] = []
   #open = 0
   #wake: () => void = () => {}
 
   constructor(isWanted: Filter, signal: AbortSignal) {
     this.#isWanted = isWanted
     this.#signal = signal
-    signal.addEventListener('abort', () => this.#wake(), { once: true })
+    signal.addEventListener('abort', () => this.#end(), { once: true })
   }
 
   /** @param skip  lines that were shown already */
@@ -123,11 +132,23 @@ class Follower {
   async *records(isEndless: boolean): AsyncGenerator<LogRecord> {
     while (!this.#signal.aborted) {
       yield* this.#pending.splice(0)
+      for (const goOn of this.#full.splice(0)) goOn()
       if (!isEndless && this.#open === 0) return
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#wake = resolve
       if (this.#pending.length === 0 && !this.#signal.aborted) await promise
     }
+  }
+
+  #end(): void {
+    this.#wake()
+    for (const goOn of this.#full.splice(0)) goOn()
+  }
+
+  async #roomAgain(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#full.push(resolve)
+    if (!this.#signal.aborted) await promise
   }
 
   async #follow(managed: ManagedInstance, skip: number): Promise<void> {
@@ -141,6 +162,8 @@ class Follower {
       if (number <= skip || !this.#isWanted(record)) continue
       this.#pending.push(record)
       this.#wake()
+      // A reader that is slower than the log must not fill our memory; what is rotated away meanwhile is lost to it.
+      if (this.#pending.length >= PENDING_MAX) await this.#roomAgain()
     }
   }
 }

@@ -118,3 +118,13 @@ export class FolderChanges implements Disposable {
     this.#wake()
   }
 }
+
+/** Resolves when there is such a folder, or will be none: its parent is gone, or `signal` says so. */
+export async function awaitFolder(folder: string, signal: AbortSignal): Promise<void> {
+  const parent = path.dirname(folder)
+  using changes = new FolderChanges(parent, signal)
+  while (!changes.isGone && !signal.aborted) {
+    if ((await inodeAt(folder)) !== undefined || (await inodeAt(parent)) === undefined) return
+    await changes.next()
+  }
+}
