@@ -59,7 +59,7 @@ export class Shell implements AsyncDisposable {
 }
 
 /** Nobody has it now; whoever takes it meanwhile fails the test loudly. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port }: Partial<AddressInfo> = Object(server.address())

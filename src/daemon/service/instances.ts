@@ -82,8 +82,18 @@ async function launchOrRemove(
   } catch (thrown) {
     // Perhaps it is gone already.
     await scheduler.remove(spec.name).catch(() => {})
-    throw thrown
+    throw withoutLogs(QuiverError.from(thrown))
   }
+}
+
+/** Its logs went with it: what it writes is seen by whoever stays attached. */
+function withoutLogs(error: QuiverError): QuiverError {
+  const { code, reason, message, hint } = error
+  const instead = 'Run it without --detach to see what it writes.'
+  return new QuiverError(code, reason, message, {
+    cause: error,
+    hint: hint?.replace(/See "quiver logs [^"]*"\./, instead) ?? instead,
+  })
 }
 
 /** Whoever asked for it may have gone before he attached. */
