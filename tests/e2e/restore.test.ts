@@ -111,6 +111,27 @@ suite('processes of a node end under load', () => {
     assert.ok(at('instanceExited') - askedAtMs > 6900, 'it was stopped early')
   })
 
+  test('control is killed while an old revision drains: what it carries is not cut', async () => {
+    await deploy('drained')
+    await node.get('drained')
+    const traffic = new Traffic(node, 'drained')
+    await traffic.flow()
+    await deploy('drained', 'concurrency = 40')
+    // The stream, the upload and the WebSocket are still the old one's.
+    await traffic.flow()
+    for (let round = 0; round < 2; round++) {
+      await killProcess(node, 'control')
+      await traffic.flow()
+      await node.ok('ps')
+      await traffic.flow()
+    }
+    const { failures, instances } = await traffic.stop()
+    assert.deepEqual(failures, [])
+    assert.equal(instances.size, 2)
+    const left = await node.until('the end of the old one', () => liveInstance(node, 'drained'))
+    assert.equal(left.revision, 2)
+  })
+
   test('a paused instance is adopted as one, and resumed by a request', async () => {
     await deploy('sleeper', 'pause_after = "50ms"\nstop_after = "1h"')
     await node.get('sleeper')
