@@ -13,8 +13,8 @@ const MIB = 1024 * 1024
 const CONCURRENCY = 16
 const ROUTE_REQUESTS = 500
 const LISTINGS = 5
-/** After a start: connections of the start are closed, and what was compiled is stored. */
-const SETTLE_MS = 3000
+/** After work: a node gives memory back within some seconds. */
+const SETTLE_MS = 12_000
 
 /** Our own processes in an instance: everything but the task. */
 const OVERHEAD = new Set(['bwrap', '.ainit', 'ainit'])

@@ -12,7 +12,7 @@ import { getHeapStatistics } from 'node:v8'
  */
 export const HEAP_OPTIONS: readonly string[] = ['--expose-gc', '--max-semi-space-size=2']
 
-const CHECK_INTERVAL_MS = 10_000
+const CHECK_INTERVAL_MS = 5000
 /** Growth since the last collection that is worth a pause of some ten milliseconds. */
 const GROWTH_BYTES_MIN = 16 * 1024 * 1024
 
@@ -29,14 +29,16 @@ export function compactHeap(): void {
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
 }
 
-/** Compacts whenever work has made the heap grow, until disposed. For a process that no request waits for. */
+/**
+ * Compacts soon after the start, and then whenever work has made the heap grow, until disposed. For a process that no
+ * warm request waits for.
+ */
 export function keepHeapCompact(): Disposable {
-  compactHeap()
-  let beforeBytes = getHeapStatistics().total_heap_size
+  let compactBytes = 0
   const timer = setInterval(() => {
-    if (getHeapStatistics().total_heap_size < beforeBytes + GROWTH_BYTES_MIN) return
+    if (getHeapStatistics().total_heap_size < compactBytes + GROWTH_BYTES_MIN) return
     compactHeap()
-    beforeBytes = getHeapStatistics().total_heap_size
+    compactBytes = getHeapStatistics().total_heap_size
   }, CHECK_INTERVAL_MS)
   timer.unref()
   return { [Symbol.dispose]: () => clearInterval(timer) }
