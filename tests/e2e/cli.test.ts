@@ -120,6 +120,13 @@ suite('the command line', { concurrency: false }, () => {
       assert.equal((await node.quiver('describe', 'bad')).status, 66)
     })
 
+    test('attach joins what runs', async () => {
+      await node.ok('run', '--detach', '--stdin', '--name', 'echo', 'busybox', '--', 'cat')
+      const joined = await node.quiverWith({ input: 'over there\n' }, 'attach', 'echo')
+      assert.deepEqual([joined.status, joined.stdout], [0, 'over there\n'], joined.stderr)
+      await node.ok('rm', 'echo')
+    })
+
     test('named configurations run in their order, up to the first that fails', async () => {
       const configs = ['one', 'two', 'three'].map(
         (name) =>
@@ -255,6 +262,13 @@ suite('the command line', { concurrency: false }, () => {
       }
       await node.ok('image', 'gc')
       assert.equal((await node.get('web')).body, 'web')
+    })
+
+    test('open prints the URL, events tell what happened', async () => {
+      assert.equal(await node.ok('open', 'web'), `http://web.localhost:${node.httpPort}/\n`)
+      const lines = (await node.ok('events', '--task', 'web', '--json')).trim().split('\n')
+      const types = lines.map((line) => JSON.parse(line).type)
+      assert.deepEqual(types.slice(0, 3), ['deployed', 'instanceStarting', 'instanceReady'])
     })
 
     test('completion is valid bash, and knows commands and tasks', async () => {
