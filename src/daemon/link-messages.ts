@@ -73,6 +73,8 @@ function buildParser<Message>(
   schemas: Readonly<Record<string, z.ZodType<Message>>>,
 ): MessageParser<Message> {
   return (raw) => {
+    // Such as "toString", which every object has.
+    if (!Object.hasOwn(schemas, raw.type)) return undefined
     const schema = schemas[raw.type]
     if (schema === undefined) return undefined
     const parsed = schema.safeParse(raw)

@@ -226,11 +226,9 @@ export class TaskController {
   /** Makes a new instance for each that serves, then lets the old ones go. */
   async replaceAll(): Promise<void> {
     const task = this.#parts.registry.require(this.name)
-    // One that is being asked whether it is idle serves as well.
-    const isOld = ({ isCounted, role }: ManagedInstance) => isCounted && role !== 'starting'
-    for (const managed of this.#fleet.all.filter(isOld)) {
+    for (const managed of this.#fleet.all.filter(hasServed)) {
       const revision = this.#parts.registry.revisions(this.name).get(managed.revision)
-      if (revision === undefined || !isOld(managed)) continue
+      if (revision === undefined || !hasServed(managed)) continue
       // Its successor takes its place from the beginning: neither is one too many.
       managed.isReplaced = true
       try {
@@ -381,4 +379,9 @@ export class TaskController {
     const error = { code: 'unavailable', reason: exit.reason, message } as const
     this.#failures.add('crash', error, { revision, instance: id })
   }
+}
+
+/** Serves, or is being asked whether it is idle. */
+function hasServed({ isCounted, role }: ManagedInstance): boolean {
+  return isCounted && role !== 'starting'
 }

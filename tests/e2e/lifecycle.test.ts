@@ -1,6 +1,8 @@
 /** The main job, from the command line to an answered request: deploy, cold, warm, paused, stopped. */
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { request } from 'node:http'
 import { after, before, suite, test } from 'node:test'
 
 import { TestNode } from './harness.ts'
@@ -73,6 +75,35 @@ suite('one application', () => {
     assert.ok(refused.headers['retry-after'])
     await node.ok('start', 'halted')
     assert.equal((await node.get('halted')).status, 200)
+  })
+
+  test('a request that finds the only instance full is answered by a second one', async () => {
+    // A request that sends a body is in flight until the body ends.
+    const server = `
+import { createServer } from 'node:http'
+createServer((request, response) => {
+  response.write(process.env.QUIVER_INSTANCE)
+  request.resume().on('end', () => response.end())
+}).listen(process.env.PORT)`
+    await node.deployFiles({
+      'quiver.toml': manifest('full', 'concurrency = 1\nmax = 2'),
+      'server.mjs': server,
+    })
+    const open = request({
+      host: '127.0.0.1',
+      port: node.httpPort,
+      method: 'POST',
+      headers: { host: 'full.localhost' },
+    })
+    open.write('held')
+    const [response] = await once(open, 'response')
+    const [first] = await once(response, 'data')
+    const second = await node.get('full')
+    assert.equal(second.status, 200)
+    assert.notEqual(second.body, String(first))
+    open.end()
+    await once(response, 'end')
+    assert.equal((await node.describe('full')).instancesLive, 2)
   })
 
   test('scale runs as many as asked, and lets them go again', async () => {

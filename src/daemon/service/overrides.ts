@@ -27,7 +27,7 @@ export function buildSpec(
 function applyConfig(image: ImageConfig, config: string | undefined): TaskSpec {
   const { spec, configs, name } = image
   if (config === undefined) return spec
-  const changes = configs[config]
+  const changes = Object.hasOwn(configs, config) ? configs[config] : undefined
   if (changes === undefined) {
     const nearest = nearestName(config, Object.keys(configs))
     throw new QuiverError(
