@@ -83,7 +83,9 @@ export class Starter {
         if (status === 200) return
         last = `status ${status}`
       } catch (error) {
-        last = error instanceof Error ? error.message : String(error)
+        // The try that the deadline cut says less than what was answered before.
+        if (!signal.aborted || last === 'nothing')
+          last = error instanceof Error ? error.message : String(error)
       }
       await Promise.race([sleep(HEALTH_INTERVAL_MS), instance.exited])
       if (instance.state !== 'running') break

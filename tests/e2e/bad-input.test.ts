@@ -283,7 +283,7 @@ suite('a start', () => {
     ],
     [
       'on another port',
-      `${WEB}[limits]\nstart_timeout = "1s"\n`,
+      `${WEB}[limits]\nstart_timeout = "4s"\n`,
       SERVER.replace('8000', '9000'),
       502,
       'WRONG_PORT',
@@ -291,7 +291,7 @@ suite('a start', () => {
     ],
     [
       'whose health path says 500',
-      `${WEB}[health]\nready = "/up"\n[limits]\nstart_timeout = "1s"\n`,
+      `${WEB}[health]\nready = "/up"\n[limits]\nstart_timeout = "4s"\n`,
       SERVER.replace("response.end('hello')", 'response.writeHead(500).end()'),
       502,
       'UNHEALTHY',
