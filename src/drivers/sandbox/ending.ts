@@ -45,7 +45,9 @@ function findReason(
   context: Parameters<typeof buildReport>[1],
 ): ExitReason {
   if (context.isOutOfMemory && status !== 0) return 'OUT_OF_MEMORY'
-  if (context.stopReason !== undefined) return context.stopReason
+  // A process that ended by itself before we could reach it was not stopped by us, although we gave its start up.
+  const isOwnEnd = context.stopReason === 'START_FAILED' && name === 'exit' && status !== null
+  if (context.stopReason !== undefined && !isOwnEnd) return context.stopReason
   if (name === 'error') return 'START_FAILED'
   if (name !== 'exit') return context.fallback
   if (status === null) return 'SIGNALED'
