@@ -14,7 +14,11 @@ import { openApiServer, type ApiListener } from '../api/server.ts'
 import { loadToken } from '../api/token.ts'
 import { QuiverError } from '../core/error.ts'
 import type { OpenStream } from '../drivers/driver.ts'
-import { installSandboxHost, openSandboxDriver } from '../drivers/sandbox/index.ts'
+import {
+  installSandboxHost,
+  openSandboxDriver,
+  removeSandboxGroups,
+} from '../drivers/sandbox/index.ts'
 import { StreamOpener } from '../fds/streams.ts'
 import { openImageStore } from '../images/open.ts'
 import { EventLog } from '../scheduler/events.ts'
@@ -94,7 +98,9 @@ async function serve(config: ControlConfig, socket: Socket, told: Promise<Signal
   storeCompiledCode()
   resources.use(keepHeapCompact())
   const signal = await told
-  if (signal === 'SIGTERM') await scheduler.stopEverything()
+  if (signal !== 'SIGTERM') return
+  await scheduler.stopEverything()
+  await removeSandboxGroups(nodeId(config))
 }
 
 async function openDriver(config: ControlConfig) {
@@ -105,8 +111,11 @@ async function openDriver(config: ControlConfig) {
     uidBase: config.uidBase,
     streamGid: config.proxyGid,
   })
-  const nodeId = createHash('sha256').update(config.dataFolder).digest('hex').slice(0, 8)
-  return await openSandboxDriver(host, nodeId)
+  return await openSandboxDriver(host, nodeId(config))
+}
+
+function nodeId({ dataFolder }: ControlConfig): string {
+  return createHash('sha256').update(dataFolder).digest('hex').slice(0, 8)
 }
 
 /** One stream, for health checks: the proxy keeps its openers, control needs them for a moment. */

@@ -28,6 +28,8 @@ export interface CgroupHierarchy {
   group(id: string): InstanceCgroup
   /** Ids of all instances that have a group here. */
   list(): readonly string[]
+  /** Removes the node's own groups, where nothing is in them any more. */
+  removeRoots(): void
 }
 
 /** Folder names by what they are used for; several may be the same folder. */
@@ -210,6 +212,7 @@ export function openCgroups(nodeId: string, mountInfo: string): CgroupHierarchy 
     missing: ['memory', 'cpu', 'pids', 'freezer'],
     group: () => new InstanceCgroup('none', nothing),
     list: () => [],
+    removeRoots: () => {},
   }
 }
 
@@ -239,6 +242,7 @@ function openUnified(root: string): CgroupHierarchy | undefined {
       })
     },
     list: () => childFolders(root),
+    removeRoots: () => removeEmpty(root),
   }
 }
 
@@ -276,6 +280,9 @@ function openLegacy(
       return new InstanceCgroup(1, { outer: [outer], task, all: [outer, ...task], controllers })
     },
     list: () => childFolders(outerRoot),
+    removeRoots: () => {
+      for (const root of new Set(Object.values(roots))) removeEmpty(root)
+    },
   }
 }
 
@@ -310,6 +317,14 @@ async function removeFolder(folder: string): Promise<void> {
       if (tries === REMOVE_TRIES_MAX) return
       await delay(KILL_ROUND_MS)
     }
+  }
+}
+
+function removeEmpty(folder: string): void {
+  try {
+    rmdirSync(folder)
+  } catch {
+    // Somebody is in it, or it is gone.
   }
 }
 

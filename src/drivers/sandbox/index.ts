@@ -32,6 +32,11 @@ export async function openSandboxDriver(host: SandboxHost, nodeId: string): Prom
   return new SandboxDriver(host, cgroups)
 }
 
+/** The last thing a node does here, when all its instances have ended. */
+export async function removeSandboxGroups(nodeId: string): Promise<void> {
+  openCgroups(nodeId, await readFile('/proc/self/mountinfo', 'utf8')).removeRoots()
+}
+
 class SandboxDriver implements Driver {
   readonly isolation = 'sandbox'
   readonly capabilities: Capabilities
