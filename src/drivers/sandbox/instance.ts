@@ -115,11 +115,15 @@ export class SandboxInstance implements Instance {
       if (this.#isEnding)
         await Promise.race([this.exited, delay(ENDING_MS, undefined, { ref: false })])
       await this.#kill(end)
+      const report = await this.exited
+      const hasRun = ['COMPLETED', 'EXITED', 'SIGNALED'].includes(report.reason)
+      // Without a port to wait for, one that ended at once was started all the same.
+      if (hasRun && declaredPorts(this.plan).length === 0) return
       throw await startFailure(this.plan, this.folder, {
         isTimeout,
         elsewhere: [...this.#elsewhere],
         event: this.#failure,
-        report: await this.exited,
+        report,
         cause: thrown,
       })
     } finally {
@@ -244,7 +248,13 @@ export class SandboxInstance implements Instance {
     void launched.ended.then(() => this.#finish('KILLED'))
     // One that hangs has the time of the start, and no more.
     await Promise.race([launched.bound, this.#ready.promise])
-    await this.#watch()
+    try {
+      await this.#watch()
+    } catch (thrown) {
+      // Gone before it could be listened to: its report says how, so it is not ended a second time.
+      await Promise.race([this.exited, this.#ready.promise])
+      throw thrown
+    }
   }
 
   async #watch(): Promise<void> {
