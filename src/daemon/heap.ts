@@ -14,7 +14,7 @@ export const HEAP_OPTIONS: readonly string[] = ['--expose-gc', '--max-semi-space
 
 const CHECK_INTERVAL_MS = 5000
 /** Growth since the last collection that is worth a pause of some ten milliseconds. */
-const GROWTH_BYTES_MIN = 16 * 1024 * 1024
+const GROWTH_BYTES_MIN = 8 * 1024 * 1024
 
 /**
  * Call it once everything is imported, and before privileges are given up: compiled code is stored, so that the next
