@@ -28,13 +28,14 @@ import { openSqliteStore } from '../store/sqlite/index.ts'
 import type { ControlConfig } from './control-config.ts'
 import { keepHeapCompact, storeCompiledCode } from './heap.ts'
 import { LinkDataPlane } from './link-data-plane.ts'
+import { buildLog, untilTold, type EndSignal } from './process.ts'
 import { refuseRequests } from './refusal.ts'
 import type { ServiceParts } from './service/parts.ts'
 import { buildControlService, handleEgress, handleProxy } from './service/service.ts'
 import { takeSockets } from './sockets.ts'
 
 type Socket = (name: string) => number
-type Signal = 'SIGTERM' | 'SIGINT'
+const log = buildLog('control')
 
 async function main(config: ControlConfig): Promise<void> {
   // Before anything is begun that would have to be ended.
@@ -50,7 +51,11 @@ async function main(config: ControlConfig): Promise<void> {
   }
 }
 
-async function serve(config: ControlConfig, socket: Socket, told: Promise<Signal>): Promise<void> {
+async function serve(
+  config: ControlConfig,
+  socket: Socket,
+  told: Promise<EndSignal>,
+): Promise<void> {
   const { dataFolder } = config
   await mkdir(dataFolder, { recursive: true, mode: 0o711 })
 
@@ -133,16 +138,6 @@ async function apiListeners(
   const token = await loadToken(path.join(config.dataFolder, 'token'))
   const access = { kind: 'tcp', token, hosts: config.apiHosts } as const
   return [unix, { listen: { fd: socket('api-tcp') }, access }]
-}
-
-function untilTold(): Promise<Signal> {
-  const { promise, resolve } = Promise.withResolvers<Signal>()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal))
-  return promise
-}
-
-function log(line: string): void {
-  process.stderr.write(`control: ${line}\n`)
 }
 
 const config: ControlConfig = JSON.parse(process.argv[2] ?? '{}')

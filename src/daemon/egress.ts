@@ -17,6 +17,7 @@ import { openLinkClient } from '../link/client.ts'
 
 import { compactHeap, storeCompiledCode } from './heap.ts'
 import { dropPrivileges, type Identity } from './privileges.ts'
+import { buildLog, untilTold } from './process.ts'
 import { takeSockets } from './sockets.ts'
 
 /** The first argument. */
@@ -28,6 +29,7 @@ export interface EgressConfig extends Identity {
 }
 
 const DRAIN_MS = 8000
+const log = buildLog('egress')
 
 async function main(): Promise<void> {
   const config = parseConfig(process.argv[2])
@@ -68,17 +70,6 @@ function isConfig(value: unknown): value is EgressConfig {
   if (typeof value !== 'object' || value === null) return false
   const { run, ...numbers }: Readonly<Record<string, unknown>> = { ...value }
   return typeof run === 'string' && Object.values(numbers).every(Number.isSafeInteger)
-}
-
-function untilTold(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  process.on('SIGTERM', () => resolve())
-  process.on('SIGINT', () => resolve())
-  return promise
-}
-
-function log(line: string): void {
-  process.stderr.write(`egress: ${line}\n`)
 }
 
 await main()

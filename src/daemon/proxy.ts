@@ -18,6 +18,7 @@ import { openStreams } from '../proxy/streams.ts'
 
 import { compactHeap, storeCompiledCode } from './heap.ts'
 import { dropPrivileges, type Identity } from './privileges.ts'
+import { buildLog, untilTold } from './process.ts'
 import { takeSockets } from './sockets.ts'
 
 /** The first argument. */
@@ -33,6 +34,7 @@ export interface ProxyConfig extends Identity {
 }
 
 const DRAIN_MS = 8000
+const log = buildLog('proxy')
 
 async function main(): Promise<void> {
   const config = parseConfig(process.argv[2])
@@ -110,17 +112,6 @@ function isConfig(value: unknown): value is ProxyConfig {
   const areLists = [trusted, groups].every((list) => list === undefined || Array.isArray(list))
   const areNumbers = Object.values(numbers).every(Number.isSafeInteger)
   return typeof run === 'string' && isTlsValid && areLists && areNumbers
-}
-
-function untilTold(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  process.on('SIGTERM', () => resolve())
-  process.on('SIGINT', () => resolve())
-  return promise
-}
-
-function log(line: string): void {
-  process.stderr.write(`proxy: ${line}\n`)
 }
 
 await main()
