@@ -118,7 +118,7 @@ export interface Instance extends AsyncDisposable {
   /** After the end: what it was at the end. */
   usage(): Promise<Usage>
 
-  /** Another process in the instance; ends with the connection. */
+  /** Another process in the instance, in the program's working directory; ends with the connection. */
   exec(request: ExecRequest): Promise<Session>
   /** Joins the program's own stdio, beginning with what the bounded buffer still holds. */
   attach(isPrimary: boolean): Promise<Session>
@@ -138,6 +138,7 @@ export interface Endpoint {
 
 export interface ExecRequest {
   readonly args: readonly string[]
+  /** Complete, as `InstancePlan.env` is. */
   readonly env: Readonly<Record<string, string>>
   readonly terminal: { readonly rows: number; readonly columns: number } | null
   /** Run the node's static busybox under this name instead of a program of the instance. */

@@ -35,10 +35,19 @@ export function planInstance(
     revision: number,
     spec,
     entry: binary.config.entry,
-    env: { ...defaultEnv(spec), ...binary.config.env, ...spec.env, ...ownEnv(spec, id) },
+    env: planEnv(spec, binary, id),
     relays: planRelays(spec),
     token: randomBytes(16).toString('hex'),
   }
+}
+
+/** What the program sees, and what other processes in its instance begin with. */
+export function planEnv(
+  spec: TaskSpec,
+  binary: StoredBinary,
+  id: string,
+): Readonly<Record<string, string>> {
+  return { ...defaultEnv(spec), ...binary.config.env, ...spec.env, ...ownEnv(spec, id) }
 }
 
 /** The task's name in an instance's id, `<task>-<revision>-<6 base32 characters>`. */

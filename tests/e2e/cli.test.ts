@@ -242,10 +242,15 @@ suite('the command line', { concurrency: false }, () => {
       assert.deepEqual(await exited, [0, null])
     })
 
-    test('exec runs what the image has, lends a shell, and says what is not there', async () => {
+    test('exec runs what the image has as the program is run, lends a shell, and says what is not there', async () => {
       assert.match(await node.ok('exec', 'web', '--', 'node', '--version'), /^v26\./)
       const shell = await node.quiverWith({ input: 'echo $0; exit 5\n' }, 'exec', 'web', '--', 'sh')
       assert.deepEqual([shell.status, shell.stdout], [5, 'sh\n'])
+      const env = await node.ok('exec', '-e', 'MORE=is more', 'web', '--', 'env')
+      assert.match(env, /^PORT=\d+$/m)
+      assert.match(env, /^QUIVER_INSTANCE=web-/m)
+      assert.match(env, /^MORE=is more$/m)
+      assert.equal(await node.ok('exec', 'web', '--', 'pwd'), '/app\n')
       const none = await node.quiver('exec', 'web', '--', '/no/such/program')
       assert.equal(none.status, 78)
       assert.match(none.stderr, /no such program/)

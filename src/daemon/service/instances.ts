@@ -8,6 +8,7 @@ import { QuiverError } from '../../core/error.ts'
 import type { TaskSpec } from '../../core/task.ts'
 import type { Session } from '../../drivers/driver.ts'
 import type { ManagedInstance } from '../../scheduler/managed.ts'
+import { planEnv } from '../../scheduler/planning.ts'
 
 import { readLogs } from './logs.ts'
 import { buildSpec } from './overrides.ts'
@@ -38,7 +39,8 @@ export function buildInstanceControl(parts: ServiceParts): InstanceControl {
     },
     exec: async (target, request, signal) => {
       const managed = await wakeTarget(target, parts, signal)
-      return await hold(managed, parts, managed.instance.exec(request))
+      const env = { ...(await environmentOf(managed, parts)), ...request.env }
+      return await hold(managed, parts, managed.instance.exec({ ...request, env }))
     },
     signalInstance: async (id, signal) => {
       await scheduler.findInstance(id).instance.signal(signal)
@@ -141,6 +143,17 @@ async function wakeTarget(
   const managed = findTarget(target, parts)
   await scheduler.controller(managed.instance.plan.task).resume(managed)
   return managed
+}
+
+/** From the revision: an adopted instance's plan has none, and PID 1 has forgotten what it gave the program. */
+async function environmentOf(
+  { id, instance: { plan } }: ManagedInstance,
+  { scheduler, images }: ServiceParts,
+): Promise<Readonly<Record<string, string>>> {
+  const revision = scheduler.registry.revisions(plan.task).get(plan.revision)
+  if (revision === undefined) return plan.env
+  const image = await images.getImage(revision.image)
+  return planEnv(revision.spec, await images.getBinary(image.config.binary), id)
 }
 
 async function attach(

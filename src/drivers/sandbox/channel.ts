@@ -61,14 +61,19 @@ export class Channel implements Disposable {
   }
 }
 
-/** Runs another process in the instance, as the stdio of a connection of its own. */
-export async function openExec(path: string, request: ExecRequest): Promise<Session> {
+/** Runs another process in the instance, in the folder `workdir` there, as the stdio of a connection of its own. */
+export async function openExec(
+  path: string,
+  workdir: string,
+  request: ExecRequest,
+): Promise<Session> {
   const [program = ''] = request.args
   const { terminal } = request
   const records: (readonly [string, string])[] = [
     request.isLent ? ['lend', '1'] : ['program', program],
     ...request.args.map((arg) => ['arg', arg] as const),
     ...Object.entries(request.env).map(([name, value]) => ['env', `${name}=${value}`] as const),
+    ['workdir', workdir],
     ...(terminal === null ? [] : [['terminal', `${terminal.rows}:${terminal.columns}`] as const]),
   ]
   const payload = encodeRecords(records)
@@ -76,9 +81,9 @@ export async function openExec(path: string, request: ExecRequest): Promise<Sess
     throw new QuiverError(
       'invalid_argument',
       'ARGUMENTS_TOO_LONG',
-      'the command line is too long',
+      'the command line and the environment are too long',
       {
-        hint: 'Keep arguments and environment of exec below 64 KiB.',
+        hint: 'Keep both together below 64 KiB; the environment is that of the program.',
       },
     )
   }

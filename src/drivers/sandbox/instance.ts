@@ -219,7 +219,7 @@ export class SandboxInstance implements Instance {
 
   async exec(request: ExecRequest): Promise<Session> {
     this.#assertLive()
-    return await openExec(`${this.#paths.socket}.c`, request)
+    return await openExec(`${this.#paths.socket}.c`, this.plan.spec.workdir, request)
   }
 
   async attach(isPrimary: boolean): Promise<Session> {

@@ -23,7 +23,7 @@ export async function exec(
   const request = {
     kind: 'exec',
     args: command,
-    env: parseEnvFlags(flags.env ?? [], this.process.env),
+    env: { ...terminalEnv(isTerminal, this), ...parseEnvFlags(flags.env ?? [], this.process.env) },
     terminal: isTerminal ? terminalSize(this) : null,
     isLent: flags.lend || (await isMissing(this, client, target, command[0] ?? '')),
   } as const
@@ -34,6 +34,12 @@ export async function exec(
     signal: async (signal) => session.signal(signal),
   })
   this.process.exitCode = status === 'detached' ? 0 : status
+}
+
+/** How programs are to draw is known on this side only. */
+function terminalEnv(isTerminal: boolean, { process }: CliContext): Record<string, string> {
+  const { TERM } = process.env
+  return isTerminal && TERM !== undefined ? { TERM } : {}
 }
 
 const PROGRAM_FOLDERS = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin']

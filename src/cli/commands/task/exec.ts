@@ -8,7 +8,8 @@ export const exec = buildCommand({
   docs: {
     brief: 'Execute a command in a running instance',
     fullDescription: [
-      'A shell, or any applet of busybox, is lent for the session where the image has none.',
+      'It has the environment and the working directory of the program. A shell, or any applet',
+      'of busybox, is lent for the session where the image has none.',
       '',
       '  quiver exec hello -- ls -l /app',
       '  quiver exec hello -- sh',
