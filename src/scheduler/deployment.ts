@@ -7,12 +7,14 @@ import { monotonicMs } from '../core/clock.ts'
 import { canonicalJson, type Digest } from '../core/digest.ts'
 import { errnoOf, QuiverError } from '../core/error.ts'
 import type { Revision, Task, TaskSpec, TrafficShare } from '../core/task.ts'
+import type { Driver } from '../drivers/driver.ts'
 import type { ImageStore } from '../images/images.ts'
 
 import { assertNoConflict } from './conflicts.ts'
 import type { TaskController } from './controller.ts'
 import type { EventLog } from './events.ts'
 import type { TaskRegistry } from './registry.ts'
+import { requireDriver } from './starter.ts'
 
 export interface Deployment {
   readonly spec: TaskSpec
@@ -37,6 +39,7 @@ export interface DeploymentParts {
   /** Undefined for a task that has never been awake. */
   readonly findController: () => TaskController | undefined
   readonly images: ImageStore
+  readonly drivers: ReadonlyMap<string, Driver>
   readonly events: EventLog
   readonly tasksMax: number
   readonly uidsMax: number | null
@@ -54,6 +57,7 @@ export async function deployRevision(
 ): Promise<DeployOutcome> {
   const { spec, image } = deployment
   const { registry, images } = parts
+  requireDriver(parts.drivers, spec)
   const task = registry.get(spec.name)
   if (task !== undefined) assertSameKind(task, deployment)
   const current = task === undefined ? undefined : registry.current(task)

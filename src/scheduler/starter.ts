@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 
 import { monotonicNs } from '../core/clock.ts'
 import { QuiverError } from '../core/error.ts'
-import type { Revision, Task } from '../core/task.ts'
+import type { Revision, Task, TaskSpec } from '../core/task.ts'
 import type { Driver, Instance, InstancePlan, OpenStream, StdioPlan } from '../drivers/driver.ts'
 import type { ImageStore } from '../images/images.ts'
 
@@ -49,7 +49,10 @@ export class Starter {
       stdio,
       isRun: task.kind === 'run',
     })
-    return { instance: await this.#driver(plan).prepare(plan), materialisedAtNs }
+    return {
+      instance: await requireDriver(this.#parts.drivers, plan.spec).prepare(plan),
+      materialisedAtNs,
+    }
   }
 
   /**
@@ -99,19 +102,21 @@ export class Starter {
       },
     )
   }
+}
 
-  #driver({ spec }: InstancePlan): Driver {
-    const driver = this.#parts.drivers.get(spec.isolation)
-    if (driver !== undefined) return driver
-    throw new QuiverError(
-      'unimplemented',
-      'ISOLATION_UNAVAILABLE',
-      `this node has no "${spec.isolation}" isolation`,
-      {
-        hint: `Choose one of: ${[...this.#parts.drivers.keys()].join(', ')}.`,
-      },
-    )
-  }
+/** @throws QuiverError `unimplemented/ISOLATION_UNAVAILABLE` with those that the node has */
+export function requireDriver(
+  drivers: ReadonlyMap<string, Driver>,
+  { isolation }: TaskSpec,
+): Driver {
+  const driver = drivers.get(isolation)
+  if (driver !== undefined) return driver
+  throw new QuiverError(
+    'unimplemented',
+    'ISOLATION_UNAVAILABLE',
+    `this node has no "${isolation}" isolation`,
+    { hint: `Choose one of: ${[...drivers.keys()].join(', ')}.` },
+  )
 }
 
 /** The status of a GET, read from the first bytes of the answer. */

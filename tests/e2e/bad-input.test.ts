@@ -188,6 +188,7 @@ suite('a command', () => {
     [['deploy', '.', '--name', 'BAD_Name'], 64, 'NAME_INVALID', /"BAD_Name"/],
     [['logs', 'app', '--since', 'yesterday'], 64, 'TIME_INVALID', /10m/],
     [['run', '-m', '200MB', 'busybox'], 64, 'QUANTITY_INVALID', /MiB/],
+    [['run', '--isolation', 'wasm', 'busybox'], 69, 'ISOLATION_UNAVAILABLE', /one of: sandbox/],
     [['run', 'bsybox', '--', 'sh'], 66, 'BINARY_NOT_FOUND', /Did you mean "busybox"\?/],
   ]
   for (const [args, status, reason, says] of cases) {
