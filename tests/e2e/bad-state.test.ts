@@ -94,6 +94,11 @@ suite('the state', () => {
         assert.deepEqual(JSON.parse((await quiver('ps', '--json')).stdout), [])
         const image = path.join(ROOT, 'examples', 'busybox')
         assert.equal((await quiver('deploy', image)).status, 0)
+        await fill(path.join(disk, 'rest'))
+        assert.equal((await quiver('down')).status, 0)
+        const again = await quiver(...up)
+        assert.equal(again.status, 0, again.stderr)
+        assert.equal(JSON.parse((await quiver('ps', '--json')).stdout).length, 1)
       } finally {
         await quiver('down')
       }
@@ -170,6 +175,19 @@ suite('deployments', () => {
     await node.ok('rm', 'app')
   })
 })
+
+/** Writes until nothing more goes in. */
+async function fill(file: string): Promise<void> {
+  const handle = await open(file, 'w')
+  const block = Buffer.alloc(64 * 1024)
+  try {
+    for (;;) await handle.write(block)
+  } catch (thrown) {
+    assert.match(String(thrown), /ENOSPC/)
+  } finally {
+    await handle.close()
+  }
+}
 
 async function run(program: string, ...args: readonly string[]): Promise<void> {
   const child = spawn(program, args, { stdio: 'inherit' })

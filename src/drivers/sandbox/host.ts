@@ -1,9 +1,21 @@
 /** Puts what every instance of a node needs where any uid can read it. */
 
 import { constants } from 'node:fs'
-import { access, chmod, copyFile, mkdir, rename, writeFile } from 'node:fs/promises'
+import {
+  access,
+  chmod,
+  copyFile,
+  mkdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import path from 'node:path'
 
+import { diskError } from './disk.ts'
 import { ETC_FILES, type SandboxHost } from './launch-plan.ts'
 
 const BUSYBOX_PATHS = ['/bin/busybox', '/usr/bin/busybox', '/bin/busybox.static']
@@ -24,7 +36,7 @@ export async function installSandboxHost(options: {
   const etcFolder = path.join(folder, 'etc')
   await mkdir(etcFolder, { recursive: true, mode: 0o755 })
   for (const [name, content] of Object.entries(ETC_FILES)) {
-    await writeFile(path.join(etcFolder, name), content, { mode: 0o644 })
+    await writeText(path.join(etcFolder, name), content)
   }
   const busybox = await firstExecutable(BUSYBOX_PATHS)
   return {
@@ -40,12 +52,40 @@ export async function installSandboxHost(options: {
   }
 }
 
-/** Replaces by rename: running instances keep the file they were started with. */
+/**
+ * What is there already stays: control starts again on a full disk too. Of the same size and time is the same, as for make.
+ */
 async function install(source: string, target: string): Promise<string> {
+  const wanted = await stat(source)
+  const present = await stat(target).catch(() => undefined)
+  const isSame = present?.size === wanted.size && present.mtime.getTime() === wanted.mtime.getTime()
+  if (isSame) return target
+  return await replace(target, async (temporary) => {
+    await copyFile(source, temporary)
+    await chmod(temporary, 0o555)
+    await utimes(temporary, wanted.atime, wanted.mtime)
+  })
+}
+
+async function writeText(target: string, content: string): Promise<void> {
+  const present = await readFile(target, 'utf8').catch(() => undefined)
+  if (present === content) return
+  await replace(target, (temporary) => writeFile(temporary, content, { mode: 0o644 }))
+}
+
+/** By rename: running instances keep the file they were started with, and nobody ever sees half of one. */
+async function replace(
+  target: string,
+  write: (temporary: string) => Promise<void>,
+): Promise<string> {
   const temporary = `${target}.${process.pid}`
-  await copyFile(source, temporary)
-  await chmod(temporary, 0o555)
-  await rename(temporary, target)
+  try {
+    await write(temporary)
+    await rename(temporary, target)
+  } catch (thrown) {
+    await rm(temporary, { force: true })
+    throw diskError(thrown, target)
+  }
   return target
 }
 

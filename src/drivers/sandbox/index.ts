@@ -5,11 +5,12 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { errnoOf, QuiverError } from '../../core/error.ts'
+import { QuiverError } from '../../core/error.ts'
 import { isLockHeld, openLock } from '../../fds/lock.ts'
 import type { Capabilities, Driver, Instance, InstancePlan, ProbeReport } from '../driver.ts'
 
 import { openCgroups, type CgroupHierarchy } from './cgroup.ts'
+import { diskError } from './disk.ts'
 import { SandboxInstance, type InstancePaths } from './instance.ts'
 import { buildHosts, type SandboxHost } from './launch-plan.ts'
 import { probeHost } from './probe.ts'
@@ -76,7 +77,7 @@ class SandboxDriver implements Driver {
     } catch (thrown) {
       await cgroup.remove()
       await rm(paths.folder, { recursive: true, force: true })
-      throw prepareFailed(plan, thrown)
+      throw diskError(thrown, `an instance of ${plan.task}`)
     }
     return new SandboxInstance(plan, this.#host, paths, cgroup)
   }
@@ -145,13 +146,4 @@ class SandboxDriver implements Driver {
       socket: path.join(this.#host.socketFolder, name),
     }
   }
-}
-
-function prepareFailed({ task }: InstancePlan, cause: unknown): unknown {
-  if (errnoOf(cause) !== 'ENOSPC') return cause
-  const message = `no space is left for an instance of ${task}`
-  return new QuiverError('resource_exhausted', 'DISK_FULL', message, {
-    cause,
-    hint: 'Free space below the data folder, for example with "quiver image gc".',
-  })
 }
