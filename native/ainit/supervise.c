@@ -239,6 +239,8 @@ int supervise_main(int argc, char **argv) {
   loop(signals);
   unlink(plan.ready);
   listeners_unlink(plan.listeners, plan.listener_count);
+  listeners_leave(plan.listeners, plan.listener_count);
+  folder_leave(plan.ready);
   say("ended");
   return 0;
 }

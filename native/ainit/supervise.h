@@ -83,6 +83,10 @@ int listeners_bind(struct listener *listeners, size_t count, struct problem *pro
 int descriptor_move_up(int fd);
 /* Removes the socket files that were bound. */
 void listeners_unlink(const struct listener *listeners, size_t count);
+/* Removes the folders they were in, where nothing else is left. */
+void listeners_leave(const struct listener *listeners, size_t count);
+/* Removes the folder that `path` is in, when it is empty. */
+void folder_leave(const char *path);
 
 /* supervise_lock.c: takes the lock and writes our pid into it. The descriptor, or -1 with the problem. */
 int lock_take(const char *path, struct problem *problem);

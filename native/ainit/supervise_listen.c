@@ -150,3 +150,16 @@ void listeners_unlink(const struct listener *listeners, size_t count) {
   for (size_t i = 0; i < count; i++)
     if (!listeners[i].is_tcp && listeners[i].fd >= 0) unlink(listeners[i].address);
 }
+
+void listeners_leave(const struct listener *listeners, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (!listeners[i].is_tcp) folder_leave(listeners[i].address);
+}
+
+void folder_leave(const char *path) {
+  char folder[4096];
+  const char *slash = strrchr(path, '/');
+  if (slash == NULL || slash == path || (size_t)(slash - path) >= sizeof folder) return;
+  snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+  rmdir(folder);
+}

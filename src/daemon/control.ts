@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
+import { inspect } from 'node:util'
 
 import { openApiServer, type ApiListener } from '../api/server.ts'
 import { loadToken } from '../api/token.ts'
@@ -30,6 +31,7 @@ import { keepHeapCompact, storeCompiledCode } from './heap.ts'
 import { LinkDataPlane } from './link-data-plane.ts'
 import { buildLog, untilTold, type EndSignal } from './process.ts'
 import { refuseRequests } from './refusal.ts'
+import { clearRunFolder } from './run-folder.ts'
 import type { ServiceParts } from './service/parts.ts'
 import { buildControlService, handleEgress, handleProxy } from './service/service.ts'
 import { takeSockets } from './sockets.ts'
@@ -44,9 +46,11 @@ async function main(config: ControlConfig): Promise<void> {
   try {
     await serve(config, socket, told)
   } catch (thrown) {
-    if (!(thrown instanceof QuiverError)) throw thrown
-    log(`cannot start: ${thrown.message} (${thrown.reason})`)
-    await refuseRequests(socket('api'), thrown, told)
+    // A bug is told as well: whoever waits for this node would wait for ever.
+    const error = QuiverError.from(thrown)
+    const what = error.reason === 'UNEXPECTED' ? inspect(thrown) : error.message
+    log(`cannot start: ${what} (${error.reason})`)
+    await refuseRequests(socket('api'), error, told)
     process.exit(1)
   }
 }
@@ -106,6 +110,7 @@ async function serve(
   if (signal !== 'SIGTERM') return
   await scheduler.stopEverything()
   await removeSandboxGroups(nodeId(config))
+  await clearRunFolder(config.runFolder)
 }
 
 async function openDriver(config: ControlConfig) {

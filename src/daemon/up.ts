@@ -1,7 +1,6 @@
 /** `quiver up`: makes the folders, says what the processes are, and hands over to the supervisor. */
 
 import { existsSync } from 'node:fs'
-import { chmod, mkdir } from 'node:fs/promises'
 import path from 'node:path'
 
 import type { ConfigView } from '../api/resources.ts'
@@ -14,6 +13,7 @@ import type { EgressConfig } from './egress.ts'
 import { HEAP_OPTIONS } from './heap.ts'
 import type { ProxyConfig } from './proxy.ts'
 import { awaitControl } from './refusal.ts'
+import { clearRunFolder, makePassage, makeRunFolder, specificationPath } from './run-folder.ts'
 import type { Listener, SupervisedProcess } from './supervision.ts'
 import { startSupervisor, type Supervisor } from './supervisor.ts'
 import { claimUidRange } from './uid-range.ts'
@@ -65,12 +65,13 @@ export async function startNode(options: UpOptions, signal: AbortSignal): Promis
       },
     )
   }
-  await makeFolders(config)
+  await makePassage(config.data)
+  await makeRunFolder(config.run)
   const ids = uid === 0 ? await claimIds(config) : undefined
   const supervisor = await startSupervisor(
     {
       ainit,
-      specificationPath: path.join(config.run, 'supervise'),
+      specificationPath: specificationPath(config.run),
       supervision: {
         lockPath: path.join(config.data, 'lock'),
         readyPath: path.join(config.run, 'listen'),
@@ -85,6 +86,7 @@ export async function startNode(options: UpOptions, signal: AbortSignal): Promis
     await awaitControl(path.join(config.run, 'api.sock'), signal)
   } catch (thrown) {
     await end(supervisor)
+    await clearRunFolder(config.run)
     throw thrown
   }
   return { supervisor, config, warnings: resolved.warnings }
@@ -102,14 +104,6 @@ async function claimIds({ data, uid }: NodeConfig): Promise<Ids> {
   const { first, size } = await claimUidRange(data, uid.base, uid.size)
   const tasks = first + DATA_PLANE_UIDS
   return { proxy: first, egress: first + 1, tasks, tasksMax: size - DATA_PLANE_UIDS }
-}
-
-/** Instances run as other users: they must be able to pass through, and no more. */
-async function makeFolders({ data, run }: NodeConfig): Promise<void> {
-  for (const folder of [data, run, path.join(run, 'i'), path.join(run, 'e')]) {
-    await mkdir(folder, { recursive: true, mode: 0o711 })
-    await chmod(folder, 0o711)
-  }
 }
 
 function listeners({ listen, run }: NodeConfig, ids: Ids | undefined): readonly Listener[] {

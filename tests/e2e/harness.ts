@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { request, type IncomingHttpHeaders, type RequestOptions } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -229,7 +230,7 @@ export class TestNode implements AsyncDisposable {
     assert.deepEqual(left, [], 'the node left something behind')
   }
 
-  /** Processes, sockets, mounts and control groups that belong to this node. */
+  /** Processes, mounts and the folder of sockets that belong to this node. */
   async leftovers(): Promise<readonly string[]> {
     const processes: string[] = []
     for (const pid of await this.#pids()) {
@@ -241,7 +242,7 @@ export class TestNode implements AsyncDisposable {
     const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
       .split('\n')
       .filter((line) => line.includes(this.folder) || line.includes(this.run))
-    return [...processes, ...mounts]
+    return [...processes, ...mounts, ...(existsSync(this.run) ? [this.run] : [])]
   }
 
   async #pids(): Promise<readonly number[]> {
