@@ -18,7 +18,9 @@ export function report(figure: Figure): void {
   const { value, peerValue } = figure
   const isComparable = peerValue !== undefined && peerValue !== 0
   const ratio = isComparable ? { peerValue: round(peerValue), ratio: round(value / peerValue) } : {}
-  process.stdout.write(`${JSON.stringify({ ...figure, value: round(value), ...ratio })}\n`)
+  process.stdout.write(
+    `${JSON.stringify({ name: figure.name, ...figure, value: round(value), ...ratio })}\n`,
+  )
 }
 
 /** Messages are for people, and go where figures do not. */
