@@ -15,12 +15,11 @@ export interface Figure {
 const DECIMALS = 3
 
 export function report(figure: Figure): void {
-  const { value, peerValue } = figure
+  const { name, value, peerValue, ...rest } = figure
   const isComparable = peerValue !== undefined && peerValue !== 0
   const ratio = isComparable ? { peerValue: round(peerValue), ratio: round(value / peerValue) } : {}
-  process.stdout.write(
-    `${JSON.stringify({ name: figure.name, ...figure, value: round(value), ...ratio })}\n`,
-  )
+  const line = { name, value: round(value), ...rest, ...ratio }
+  process.stdout.write(`${JSON.stringify(line)}\n`)
 }
 
 /** Messages are for people, and go where figures do not. */
