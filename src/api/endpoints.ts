@@ -186,7 +186,10 @@ export interface Calls {
   removeImage: { params: Referenced; output: null }
   collectGarbage: { output: GarbageView }
   putBinary: { body: BinaryConfig; output: BinaryView }
-  resolveBinary: { body: Referenced; output: BinaryDetail }
+  resolveBinary: {
+    body: Referenced & { readonly isFresh?: boolean | undefined }
+    output: BinaryDetail
+  }
   listBinaries: { output: readonly BinaryView[] }
   getBinary: { params: Referenced; output: BinaryDetail }
   removeBinary: { params: Referenced; output: null }

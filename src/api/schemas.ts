@@ -161,7 +161,10 @@ export const SCHEMAS = {
   removeImage: { params: referenced, output: z.null() },
   collectGarbage: { output: z.strictObject({ files: count, bytes: count }) },
   putBinary: { body: binaryConfig, output: view.binary },
-  resolveBinary: { body: referenced, output: view.binaryDetail },
+  resolveBinary: {
+    body: referenced.extend({ isFresh: z.boolean().optional() }),
+    output: view.binaryDetail,
+  },
   listBinaries: { output: z.array(view.binary) },
   getBinary: { params: referenced, output: view.binaryDetail },
   removeBinary: { params: referenced, output: z.null() },

@@ -122,11 +122,12 @@ export interface ImageControl {
   putImage(config: ImageConfig): Promise<ImageView>
   putBinary(config: BinaryConfig): Promise<BinaryView>
   /**
-   * `reference` is what `runtime` says, such as `node@26`; imported by its recipe when it is not stored yet.
+   * `reference` is what `runtime` says, such as `node@26`; imported by its recipe when it is not stored yet, and with
+   * `isFresh` also when it is: what the machine has may have been updated.
    *
    * @throws QuiverError `not_found/BINARY_NOT_FOUND`, `invalid_argument/RUNTIME_INVALID`
    */
-  resolveBinary(reference: string): Promise<BinaryDetail>
+  resolveBinary(reference: string, isFresh: boolean): Promise<BinaryDetail>
 
   listImages(): Promise<readonly ImageView[]>
   /** `reference`: a digest, its first 6 or more hexadecimal digits, or a name (then the newest). */

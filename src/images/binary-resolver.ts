@@ -27,7 +27,7 @@ export class BinaryResolver {
   }
 
   /** As `ImageStore.resolveBinary`. */
-  async resolve(reference: RuntimeReference): Promise<StoredBinary> {
+  async resolve(reference: RuntimeReference, isFresh: boolean): Promise<StoredBinary> {
     const recipes = await listRecipes(this.#recipesFolder)
     const recipe = recipes.find(({ name, aliases }) => [name, ...aliases].includes(reference.name))
     const names = new Set([reference.name, recipe?.name ?? reference.name])
@@ -35,7 +35,7 @@ export class BinaryResolver {
     const stored = lists.flat().filter(({ config }) => config.platform === hostPlatform())
     const fitting = stored.filter(({ config }) => versionFits(reference.version, config.version))
     const [newest] = fitting.toSorted(newestFirst)
-    if (newest) return newest
+    if (newest && !(isFresh && recipe && (await isOnHost(recipe, reference)))) return newest
     if (!recipe) throw await this.#notFound(reference, stored, recipes)
     return this.#importFitting(reference, recipe, stored)
   }
@@ -101,6 +101,15 @@ export class BinaryResolver {
         hint: `${hint} Any program can be imported with "quiver binary import PATH".`,
       },
     )
+  }
+}
+
+/** Whether this machine has what the recipe makes a binary of, in a version that fits. */
+async function isOnHost(recipe: Recipe, { version }: RuntimeReference): Promise<boolean> {
+  try {
+    return versionFits(version, await recipeVersion(recipe))
+  } catch {
+    return false
   }
 }
 

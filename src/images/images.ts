@@ -103,11 +103,14 @@ export interface ImageStore extends AsyncDisposable {
 
   /**
    * The newest stored binary that `reference` fits. Where none is stored and a recipe exists whose host files are
-   * present, it is imported first.
+   * present, it is imported first; with `isFresh` also where one is stored, to take what the machine has now.
    *
    * @throws QuiverError `not_found/BINARY_NOT_FOUND` with the nearest name and what would install it
    */
-  resolveBinary(reference: RuntimeReference): Promise<StoredBinary>
+  resolveBinary(
+    reference: RuntimeReference,
+    options?: { readonly isFresh?: boolean },
+  ): Promise<StoredBinary>
 
   /** @throws QuiverError `not_found/BINARY_NOT_FOUND`, `not_found/IMAGE_NOT_FOUND`, `data_loss/FILE_CORRUPT` */
   getBinary(digest: Digest): Promise<StoredBinary>

@@ -123,8 +123,11 @@ class NodeImageStore implements ImageStore {
     })
   }
 
-  async resolveBinary(reference: RuntimeReference): Promise<StoredBinary> {
-    return this.#resolver.resolve(reference)
+  async resolveBinary(
+    reference: RuntimeReference,
+    { isFresh = false }: { readonly isFresh?: boolean } = {},
+  ): Promise<StoredBinary> {
+    return this.#resolver.resolve(reference, isFresh)
   }
 
   async getBinary(digest: Digest): Promise<StoredBinary> {

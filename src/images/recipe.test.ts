@@ -157,6 +157,22 @@ suite('resolveBinary()', () => {
     assert.equal((await opened.images.listBinaries()).length, 1)
   })
 
+  test('asked for a fresh one, takes what the machine has, whatever is stored', async () => {
+    await using opened = await openTestImages()
+    const { images } = opened
+    const reference = parseRuntime('busybox')
+    const ofMachine = await images.resolveBinary(reference)
+    const older = await images.putBinary({ ...ofMachine.config, env: { OLDER: 'yes' } })
+    await images.removeBinary(ofMachine.digest, new Map())
+    assert.equal((await images.resolveBinary(reference)).digest, older.digest)
+    const fresh = await images.resolveBinary(reference, { isFresh: true })
+    assert.equal(fresh.digest, ofMachine.digest)
+    assert.equal((await images.resolveBinary(reference)).digest, ofMachine.digest)
+    const tool = await images.putBinary(binaryConfig(ofMachine.config.tree, { version: '1' }))
+    const stored = await images.resolveBinary(parseRuntime('tool'), { isFresh: true })
+    assert.equal(stored.digest, tool.digest)
+  })
+
   test('takes the newest stored version that fits, by number', async () => {
     await using opened = await openTestImages()
     const tree = await putTexts(opened.images, { 'bin/tool*': 'x' })

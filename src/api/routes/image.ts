@@ -27,7 +27,8 @@ export const imageHandlers: Handlers<
   },
   collectGarbage: (service) => service.collectGarbage(),
   putBinary: (service, { body }) => service.putBinary(body),
-  resolveBinary: (service, { body }) => service.resolveBinary(body.reference),
+  resolveBinary: (service, { body }) =>
+    service.resolveBinary(body.reference, body.isFresh === true),
   listBinaries: (service) => service.listBinaries(),
   getBinary: (service, { params }) => service.getBinary(params.reference),
   removeBinary: async (service, { params }) => {

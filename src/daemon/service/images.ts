@@ -18,9 +18,9 @@ export function buildImageControl(parts: ServiceParts): ImageControl {
     putFile: (digest, content) => images.putFile(content, digest),
     putImage: async (config) => viewImage(await images.putImage(config), parts),
     putBinary: async (config) => await viewBinary(await images.putBinary(config), parts),
-    resolveBinary: async (reference) => {
+    resolveBinary: async (reference, isFresh) => {
       const before = new Set((await images.listBinaries()).map(({ digest }) => digest))
-      const binary = await images.resolveBinary(parseRuntime(reference))
+      const binary = await images.resolveBinary(parseRuntime(reference), { isFresh })
       const { name, version } = binary.config
       if (!before.has(binary.digest)) {
         events.emit({ type: 'binaryImported', message: `${name} ${version} was imported` })

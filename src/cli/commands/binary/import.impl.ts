@@ -24,7 +24,7 @@ export async function importBinary(this: CliContext, flags: Flags, what: string)
   }
   const binary = isPath
     ? await store()
-    : await client.call('resolveBinary', { body: { reference: what } }, this.signal)
+    : await client.call('resolveBinary', { body: { reference: what, isFresh: true } }, this.signal)
   if (flags.json) {
     printJson(this, binary)
     return

@@ -7,6 +7,10 @@ import { jsonFlag, textFlag } from '../../parameters.ts'
 export const importBinary = buildCommand({
   docs: {
     brief: 'Store a binary: by its recipe, or a program by its path',
+    fullDescription: [
+      'Takes what this machine has now. Tasks go on with the binary they were deployed with;',
+      'deployments from then on get the new one.',
+    ].join('\n'),
   },
   parameters: {
     positional: {
