@@ -242,6 +242,22 @@ suite('the command line', { concurrency: false }, () => {
       assert.deepEqual(await exited, [0, null])
     })
 
+    test('logs -f ends when the task is removed', async () => {
+      const command = 'command = ["-c", "echo here; exec sleep 1000"]'
+      await node.deployFiles({
+        'quiver.toml': `name = "leaving"\nruntime = "busybox"\nargv0 = "sh"\n${command}\n`,
+      })
+      await node.ok('start', 'leaving')
+      const child = spawn(QUIVER, ['logs', '-f', 'leaving'], {
+        env: node.env,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const exited = once(child, 'exit')
+      await once(child.stdout, 'data')
+      await node.ok('rm', 'leaving')
+      assert.deepEqual(await exited, [0, null])
+    })
+
     test('exec runs what the image has as the program is run, lends a shell, and says what is not there', async () => {
       assert.match(await node.ok('exec', 'web', '--', 'node', '--version'), /^v26\./)
       const shell = await node.quiverWith({ input: 'echo $0; exit 5\n' }, 'exec', 'web', '--', 'sh')

@@ -47,7 +47,8 @@ export async function* readLogs(
   yield* query.tail === undefined ? ordered : ordered.slice(ordered.length - query.tail)
   if (follower === undefined) return
 
-  yield* follower.records(parts.scheduler.registry.get(target) !== undefined)
+  if (parts.scheduler.registry.get(target) === undefined) follower.finish()
+  yield* follower.records()
 }
 
 function followStarts(
@@ -56,7 +57,9 @@ function followStarts(
   { scheduler, events }: ServiceParts,
 ): Disposable {
   return events.subscribe(({ type, task, instance }) => {
-    if (type !== 'instanceStarting' || task !== target || instance === null) return
+    if (task !== target) return
+    if (type === 'removed') follower.finish()
+    if (type !== 'instanceStarting' || instance === null) return
     follower.add(scheduler.findInstance(instance), 0)
   })
 }
@@ -109,6 +112,7 @@ class Follower {
   readonly #ids = new Set<string>()
   readonly #full: (() => void)[] = []
   #open = 0
+  #isLast = false
   #wake: () => void = () => {}
 
   constructor(isWanted: Filter, signal: AbortSignal) {
@@ -128,12 +132,17 @@ class Follower {
     })
   }
 
-  /** @param isEndless  go on when all instances have ended: others will come */
-  async *records(isEndless: boolean): AsyncGenerator<LogRecord> {
+  /** No other instances will come: it ends with the last of those it has. */
+  finish(): void {
+    this.#isLast = true
+    this.#wake()
+  }
+
+  async *records(): AsyncGenerator<LogRecord> {
     while (!this.#signal.aborted) {
       yield* this.#pending.splice(0)
       for (const goOn of this.#full.splice(0)) goOn()
-      if (!isEndless && this.#open === 0) return
+      if (this.#isLast && this.#open === 0 && this.#pending.length === 0) return
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#wake = resolve
       if (this.#pending.length === 0 && !this.#signal.aborted) await promise
