@@ -155,7 +155,7 @@ function failureOf(line: string, status: number): QuiverError {
       'NODE_RUNNING',
       `a node runs here already: ${message}`,
       {
-        hint: `Use that one, end it with "kill ${pid}", or give this one another folder with --data.`,
+        hint: 'Use that one, end it with "quiver down", or give this one another folder with --data.',
         details: { pid: Number(pid) },
       },
     )
