@@ -206,9 +206,12 @@ suite('ainit: ports and streams', () => {
 
   test('a relay that cannot listen is an error that names it', async () => {
     await using instance = await Instance.start(workshop, {
-      records: [['relay', '10.1.2.3:443:api.example.com']],
+      records: [
+        ['relay', '127.0.0.2:443:api.example.com'],
+        ['relay', '127.0.0.2:443:other.example.com'],
+      ],
     })
     assert.equal(await instance.ended, 127)
-    assert.match(String(instance.readOut('exit')), /step=relay errno=99 .*10\.1\.2\.3:443:api/)
+    assert.match(String(instance.readOut('exit')), /step=relay errno=98 .*127\.0\.0\.2:443:other/)
   })
 })
