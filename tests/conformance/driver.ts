@@ -113,6 +113,18 @@ export function testDriver(name: string, open: () => Promise<DriverFixture>): vo
       assert.equal(instance.state, 'failed')
     })
 
+    test('an isolation that cannot be made is START_FAILED, and says of what', async () => {
+      const instance = await driver.prepare({
+        ...fixture.plans.sleep(),
+        imageTree: '/no/such/tree',
+      })
+      await assert.rejects(instance.start(deadline()), {
+        reason: 'START_FAILED',
+        message: /\/no\/such\/tree/,
+      })
+      assert.equal(instance.state, 'failed')
+    })
+
     test('an early end is EXITED_EARLY where a port was declared', async () => {
       const plan = fixture.plans.exit(3)
       const http = { port: 8000, routes: [], sticky: 'none' } as const

@@ -69,6 +69,8 @@ export async function startFailure(
     readonly isTimeout: boolean
     readonly elsewhere: readonly number[]
     readonly event: AinitEvent | undefined
+    /** PID 1 has run. */
+    readonly isInside: boolean
     readonly report: ExitReport
     readonly cause: unknown
   },
@@ -103,7 +105,10 @@ export async function startFailure(
     const text = `cannot start ${plan.task}: ${event.fields['step']}: ${event.fields['text']}`
     return new QuiverError('failed_precondition', 'START_FAILED', text, { cause, hint: logs })
   }
-  if (report.status !== null || report.signal !== null) {
+  const said = await readFile(path.join(folder, 'launch.log'), 'utf8').catch(() => '')
+  // Whoever was killed while it made the sandbox has nothing to say.
+  const isMade = facts.isInside || said === ''
+  if (report.status !== null || (report.signal !== null && isMade)) {
     const how =
       report.status === null
         ? `was ended by signal ${report.signal}`
@@ -118,7 +123,6 @@ export async function startFailure(
       },
     )
   }
-  const said = await readFile(path.join(folder, 'launch.log'), 'utf8').catch(() => '')
   const message = `the sandbox of ${plan.task} could not be made: ${said.trim() || String(cause)}`
   return new QuiverError('failed_precondition', 'START_FAILED', message, {
     cause,

@@ -123,6 +123,7 @@ export class SandboxInstance implements Instance {
         isTimeout,
         elsewhere: [...this.#elsewhere],
         event: this.#failure,
+        isInside: this.#phases.some(({ name }) => name === 'sandbox'),
         report,
         cause: thrown,
       })
