@@ -3,13 +3,27 @@
 import { chmod, mkdir, rm, rmdir } from 'node:fs/promises'
 import path from 'node:path'
 
+import { errnoOf, QuiverError } from '../core/error.ts'
+
 /** `i`: sockets of instances. `e`: that of egress. */
 const FOLDERS = ['i', 'e'] as const
 
-/** Instances run as other users: they must be able to pass through, and no more. */
+/**
+ * Instances run as other users: they must be able to pass through, and no more.
+ *
+ * @throws QuiverError `permission_denied/FOLDER_DENIED`
+ */
 export async function makePassage(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o711 })
-  await chmod(folder, 0o711)
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o711 })
+    await chmod(folder, 0o711)
+  } catch (cause) {
+    if (!['EPERM', 'EACCES'].includes(errnoOf(cause) ?? '')) throw cause
+    throw new QuiverError('permission_denied', 'FOLDER_DENIED', `${folder} is not yours to use`, {
+      hint: 'Run as its owner, or choose another folder with --data or --run.',
+      cause,
+    })
+  }
 }
 
 export async function makeRunFolder(run: string): Promise<void> {

@@ -48,7 +48,8 @@ const PACKAGE_ROOT = path.resolve(import.meta.dirname, '../..')
 /**
  * Resolves once every socket is bound and control answers; a node that cannot start is ended again.
  *
- * @throws QuiverError of `loadNodeConfig`, `startSupervisor`, `ensureSelfSigned`, and what control cannot start for; `failed_precondition/NATIVE_MISSING`
+ * @throws QuiverError of `loadNodeConfig`, `startSupervisor`, `ensureSelfSigned`, and what control cannot start for; `failed_precondition/NATIVE_MISSING`,
+ *   `permission_denied/FOLDER_DENIED`
  */
 export async function startNode(options: UpOptions, signal: AbortSignal): Promise<RunningNode> {
   const uid = process.getuid?.() ?? 0
