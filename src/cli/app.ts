@@ -8,6 +8,7 @@ import {
 } from '@stricli/core'
 
 import { CODES, QuiverError } from '../core/error.ts'
+import { VERSION } from '../core/version.ts'
 
 import { importBinary } from './commands/binary/import.ts'
 import { inspectBinary } from './commands/binary/inspect.ts'
@@ -100,6 +101,7 @@ const root = buildRouteMap({
 
 export const app = buildApplication(root, {
   name: 'quiver',
+  versionInfo: { currentVersion: VERSION },
   scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },
   documentation: { caseStyle: 'convert-camel-to-kebab' },
   determineExitCode: (thrown) => CODES[QuiverError.from(thrown).code].exit,
