@@ -121,7 +121,8 @@ suite('bad luck', () => {
     outgoing.end()
     const [answer] = await answered
     assert.equal(await text(answer), String(bytes))
-    assert.ok(most - atFirst < 64 * MIB, `the proxy grew by ${(most - atFirst) / MIB} MiB`)
+    // V8 looks after buffers outside its heap only once there are 64 MiB of them: that much garbage is not a queue.
+    assert.ok(most - atFirst < 112 * MIB, `the proxy grew by ${(most - atFirst) / MIB} MiB`)
   })
 
   test('a client that goes away is seen by the instance', async () => {
