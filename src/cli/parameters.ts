@@ -152,3 +152,16 @@ function completer(list: (context: CliContext) => Promise<readonly string[]>) {
     }
   }
 }
+
+/** The folder that is built, for commands that take one. */
+export const folderPositional = {
+  kind: 'tuple',
+  parameters: [
+    {
+      brief: 'Folder with a quiver.toml, by default this one',
+      parse: String,
+      placeholder: 'folder',
+      optional: true,
+    },
+  ],
+} as const

@@ -2,20 +2,10 @@
 
 import { createHash } from 'node:crypto'
 
-import { QuiverError } from './error.ts'
-
 /** `sha256:` and 64 lower-case hexadecimal digits, as in the OCI image specification. */
 export type Digest = `sha256:${string}`
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/
-
-/** @throws QuiverError `invalid_argument/DIGEST_INVALID` */
-export function parseDigest(text: string): Digest {
-  if (isDigest(text)) return text
-  throw new QuiverError('invalid_argument', 'DIGEST_INVALID', `"${text}" is not a digest`, {
-    hint: 'Write "sha256:" and 64 hexadecimal digits in lower case.',
-  })
-}
 
 export function isDigest(text: string): text is Digest {
   return DIGEST.test(text)

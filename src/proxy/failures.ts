@@ -170,16 +170,3 @@ export function requestTimeout(requestTimeoutMs: number): Failure {
     },
   }
 }
-
-export function shuttingDown(): Failure {
-  return {
-    status: 503,
-    error: {
-      code: 'unavailable',
-      reason: 'SHUTTING_DOWN',
-      message: 'the proxy is being stopped',
-      hint: 'Try again in a moment.',
-    },
-    retryAfterS: 1,
-  }
-}

@@ -2,7 +2,7 @@
 
 import { buildCommand } from '@stricli/core'
 
-import { jsonFlag, onFlag } from '../../parameters.ts'
+import { folderPositional, jsonFlag, onFlag } from '../../parameters.ts'
 
 export const build = buildCommand({
   docs: {
@@ -13,17 +13,7 @@ export const build = buildCommand({
     ].join('\n'),
   },
   parameters: {
-    positional: {
-      kind: 'tuple',
-      parameters: [
-        {
-          brief: 'Folder with a quiver.toml, by default this one',
-          parse: String,
-          placeholder: 'folder',
-          optional: true,
-        },
-      ],
-    },
+    positional: folderPositional,
     flags: { verbose: onFlag('List what the ignore file leaves out'), json: jsonFlag },
   },
   loader: async () => (await import('./build.impl.ts')).build,

@@ -2,7 +2,14 @@
 
 import { buildCommand } from '@stricli/core'
 
-import { jsonFlag, nameFlag, onFlag, overrideAliases, overrideFlags } from '../../parameters.ts'
+import {
+  folderPositional,
+  jsonFlag,
+  nameFlag,
+  onFlag,
+  overrideAliases,
+  overrideFlags,
+} from '../../parameters.ts'
 import { parsePercent } from '../../parse.ts'
 
 export const deploy = buildCommand({
@@ -14,17 +21,7 @@ export const deploy = buildCommand({
     ].join('\n'),
   },
   parameters: {
-    positional: {
-      kind: 'tuple',
-      parameters: [
-        {
-          brief: 'Folder with a quiver.toml, by default this one',
-          parse: String,
-          placeholder: 'folder',
-          optional: true,
-        },
-      ],
-    },
+    positional: folderPositional,
     flags: {
       ...overrideFlags,
       name: nameFlag('Name of the task, instead of the one in the manifest'),
