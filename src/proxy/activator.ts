@@ -198,6 +198,7 @@ class Queue implements Expiring {
   readonly #entries = new Map<Waiter, Entry>()
   readonly #retries = new Map<Waiter, Entry>()
   readonly onTick: (nowMs: number) => void
+  deadlineIndex = -1
   /** How many waited when control was asked last. */
   wokenFor = 0
 

@@ -10,6 +10,8 @@ export function toMonotonicMs(nowMs: number): number {
 
 /** Something that gives up after a while. */
 export interface Expiring {
+  /** Its place among the deadlines, theirs to change; -1: it has none. */
+  deadlineIndex: number
   /** Called about every `TICK_MS`. It may add and remove entries. */
   onTick(nowMs: number): void
 }
@@ -17,33 +19,49 @@ export interface Expiring {
 /** How late a deadline may be noticed. */
 export const TICK_MS = 100
 
-/** Everything that may expire. The timer runs only while there is something, so that an idle proxy sleeps. */
+/**
+ * Everything that may expire. The timer runs only while there is something, so that an idle proxy sleeps.
+ *
+ * An array in no order, not a Set: one that changes with each request is copied every few dozen of them, and what its
+ * old copies refer to, which is all requests, lives until the next full collection.
+ */
 export class Deadlines {
-  readonly #entries = new Set<Expiring>()
+  readonly #entries: Expiring[] = []
   #timer: NodeJS.Timeout | undefined
 
   get size(): number {
-    return this.#entries.size
+    return this.#entries.length
   }
 
   add(entry: Expiring): void {
-    this.#entries.add(entry)
+    if (entry.deadlineIndex !== -1) return
+    entry.deadlineIndex = this.#entries.length
+    this.#entries.push(entry)
     this.#timer ??= setInterval(this.#tick, TICK_MS)
   }
 
   delete(entry: Expiring): void {
-    this.#entries.delete(entry)
+    const index = entry.deadlineIndex
+    if (index === -1) return
+    entry.deadlineIndex = -1
+    const last = this.#entries.pop()
+    if (last === undefined || last === entry) return
+    last.deadlineIndex = index
+    this.#entries[index] = last
   }
 
   stop(): void {
     clearInterval(this.#timer)
     this.#timer = undefined
-    this.#entries.clear()
+    for (const entry of this.#entries.splice(0)) entry.deadlineIndex = -1
   }
 
+  /** Backwards: what takes the place of a removed entry was asked already. */
   readonly #tick = (): void => {
     const nowMs = performance.now()
-    for (const entry of this.#entries) entry.onTick(nowMs)
-    if (this.#entries.size === 0) this.stop()
+    for (let index = this.#entries.length - 1; index >= 0; index--) {
+      this.#entries[index]?.onTick(nowMs)
+    }
+    if (this.#entries.length === 0) this.stop()
   }
 }

@@ -76,6 +76,7 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
   #waitMs = 0
   #attempts = 0
   #activeMs = 0
+  deadlineIndex = -1
   /** Something moved since the last tick. */
   #isActive = false
   #isOver = false
