@@ -1,6 +1,7 @@
 /*
  * What Node.js cannot do with file descriptors, as one N-API addon: unix SOCK_SEQPACKET sockets, descriptors sent and
- * received over them (SCM_RIGHTS), readiness, flock(2) and peer credentials. No policy: src/fds says how to use it.
+ * received over them (SCM_RIGHTS), readiness, flock(2) and peer credentials. Two more that Node.js lacks are about the
+ * process: its end with its parent, and its free memory. No policy: src/fds says how to use it.
  *
  * Nothing here ever waits, and every descriptor made or received is close-on-exec.
  *
@@ -15,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -412,6 +414,16 @@ static napi_value die_with_parent(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* trimMemory() */
+static napi_value trim_memory(napi_env env, napi_callback_info info) {
+  (void)env;
+  (void)info;
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+  return NULL;
+}
+
 /* ---- readiness ------------------------------------------------------------------------------------------------ */
 
 /*
@@ -603,6 +615,7 @@ NAPI_MODULE_INIT() {
       {"peerCredentials", peer_credentials},
       {"close", close_descriptor},
       {"dieWithParent", die_with_parent},
+      {"trimMemory", trim_memory},
       {"watch", start_watch},
       {"watchEvents", set_watch_events},
       {"watchKeepsAlive", set_watch_alive},

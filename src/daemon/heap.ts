@@ -6,6 +6,8 @@
 import { flushCompileCache } from 'node:module'
 import { getHeapStatistics } from 'node:v8'
 
+import { trimMemory } from '../fds/fds.ts'
+
 /**
  * Options of Node.js for a process of the node. Small young generations: these processes make little garbage, and three
  * times 16 MiB would be more than they hold.
@@ -24,9 +26,13 @@ export function storeCompiledCode(): void {
   flushCompileCache()
 }
 
-/** Collects all garbage now, and gives its pages back. Takes milliseconds: before the process serves. */
+/**
+ * Collects all garbage now, and gives its pages back: V8's, and those of the C allocator, which a start leaves in
+ * pieces. Takes milliseconds: before the process serves.
+ */
 export function compactHeap(): void {
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+  trimMemory()
 }
 
 /**

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -17,6 +17,7 @@ import {
   peerCredentials,
   receive,
   send,
+  trimMemory,
   watchReadable,
 } from './fds.ts'
 
@@ -324,6 +325,21 @@ test('dieWithParent() ends a process whose parent is killed', async () => {
   middle.kill('SIGKILL')
   // Its end is the end of the last process that writes to it.
   await once(middle.stdout.resume(), 'end')
+})
+
+test('trimMemory() gives back what is free between what is in use', () => {
+  const program = `
+    const { trimMemory } = await import(${JSON.stringify(path.join(import.meta.dirname, 'fds.ts'))})
+    let blocks = Array.from({ length: 20_000 }, () => Buffer.allocUnsafeSlow(2048).fill(1))
+    const kept = blocks.filter((_block, index) => index % 20 === 0)
+    blocks = []
+    gc()
+    const { rss } = process.memoryUsage()
+    trimMemory()
+    process.stdout.write(String((rss - process.memoryUsage().rss) * kept.length))`
+  const args = ['--expose-gc', '--input-type=module', '-e', program]
+  const freed = Number(execFileSync(process.execPath, args, { encoding: 'utf8' })) / 1000
+  assert.ok(freed > 16 * 1024 * 1024, `${freed} bytes were given back`)
 })
 
 function isOutOfDescriptors(thrown: unknown): boolean {
