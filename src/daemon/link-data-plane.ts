@@ -10,6 +10,7 @@ import type {
   ToEgress,
   ToProxy,
 } from '../core/link.ts'
+import { SharedParts } from '../core/shared.ts'
 import { LinkRole, openLinkServer, type LinkPeer, type LinkServerOptions } from '../link/server.ts'
 import type { DataPlane } from '../scheduler/data-plane.ts'
 
@@ -35,8 +36,9 @@ interface PublishFailure {
 export class LinkDataPlane implements DataPlane {
   readonly #proxies: LinkRole<FromProxy, ToProxy>
   readonly #egresses: LinkRole<FromEgress, ToEgress>
-  /** What was last published of each task, as JSON: to send changes only, and a third of the size of the objects. */
-  readonly #routes = new Map<string, string>()
+  /** What was last published of each task: to send changes only, and everything to a proxy that has just come. */
+  readonly #routes = new Map<string, TaskRoute>()
+  readonly #parts = new SharedParts()
   readonly #grants = new Map<string, Grant>()
   readonly #drains = new Drains<LinkPeer<ToProxy>>((peer, instance, mode) =>
     peer.send({ type: 'drain', instance, mode }),
@@ -58,7 +60,7 @@ export class LinkDataPlane implements DataPlane {
         // It repeats what it still knows, and tries again what another one could not bind.
         this.#counters.clear()
         this.#publishFailures.clear()
-        peer.send({ type: 'table', tasks: this.#routes.values().map(decodeRoute).toArray() })
+        peer.send({ type: 'table', tasks: [...this.#routes.values()] })
         this.#drains.join(peer)
         this.#first.resolve()
         listener.onProxyConnected()
@@ -108,9 +110,13 @@ export class LinkDataPlane implements DataPlane {
   }
 
   publish(route: TaskRoute): void {
-    const text = JSON.stringify(route)
-    const isSame = this.#routes.get(route.task) === text
-    this.#routes.set(route.task, text)
+    const isSame = JSON.stringify(this.#routes.get(route.task)) === JSON.stringify(route)
+    const { publish, revisions } = route
+    this.#routes.set(route.task, {
+      ...route,
+      publish: this.#parts.share(publish),
+      revisions: this.#parts.share(revisions),
+    })
     // Who asked hears of a running instance again, since he does not believe in it; but never of none, or he would
     // ask again without end.
     const isAnswer = this.#asked.has(route.task) && hasRunning(route)
@@ -179,11 +185,6 @@ export class LinkDataPlane implements DataPlane {
     await Promise.race([this.#first.promise, late])
     clearTimeout(timer)
   }
-}
-
-function decodeRoute(text: string): TaskRoute {
-  const route: TaskRoute = JSON.parse(text)
-  return route
 }
 
 function hasRunning({ revisions }: TaskRoute): boolean {

@@ -7,6 +7,7 @@
 
 import type { StartKind } from '../core/instance.ts'
 import type { ErrorBody, InstanceRoute, RevisionRoute, TaskRoute } from '../core/link.ts'
+import { SharedParts } from '../core/shared.ts'
 
 import { Pool, type StreamOpener } from './upstream/pool.ts'
 
@@ -137,13 +138,21 @@ export class Instance {
   }
 }
 
+/** What control says of a revision, beside its instances. */
+export type RevisionSettings = Omit<RevisionRoute, 'instances'>
+
+/** What control says of a task, beside its revisions. */
+export type TaskSettings = Omit<TaskRoute, 'revisions'>
+
+const NO_INSTANCES: readonly Instance[] = []
+
 export class Revision {
   readonly task: Task
-  route: RevisionRoute
+  route: RevisionSettings
   /** The oldest first. */
-  instances: readonly Instance[] = []
+  instances = NO_INSTANCES
 
-  constructor(task: Task, route: RevisionRoute) {
+  constructor(task: Task, route: RevisionSettings) {
     this.task = task
     this.route = route
   }
@@ -153,12 +162,8 @@ export class Revision {
   }
 }
 
-export class Task {
-  readonly name: string
-  route: TaskRoute
-  /** The current one first. */
-  revisions: readonly Revision[] = []
-  readonly counters = {
+function buildCounters() {
+  return {
     requests: 0,
     statuses: { '1xx': 0, '2xx': 0, '3xx': 0, '4xx': 0, '5xx': 0 },
     bytesIn: 0,
@@ -168,10 +173,29 @@ export class Task {
       number
     >,
   }
+}
 
-  constructor(route: TaskRoute) {
+export class Task {
+  readonly name: string
+  route: TaskSettings
+  /** The current one first. */
+  revisions: readonly Revision[] = []
+  #counters: ReturnType<typeof buildCounters> | undefined
+
+  constructor(route: TaskSettings) {
     this.name = route.task
     this.route = route
+  }
+
+  /** Made on first use: most tasks sleep. */
+  get counters(): ReturnType<typeof buildCounters> {
+    this.#counters ??= buildCounters()
+    return this.#counters
+  }
+
+  /** There is something to report of it. */
+  get isCounted(): boolean {
+    return this.#counters !== undefined
   }
 
   countStatus(status: number): void {
@@ -188,6 +212,8 @@ export class Fleet {
   readonly #tasks = new Map<string, Task>()
   readonly #instances = new Map<string, Instance>()
   readonly #openStreams: OpenStreams
+  /** Of ten thousand tasks that sleep, most have the settings that nobody wrote. */
+  readonly #parts = new SharedParts()
 
   constructor(openStreams: OpenStreams) {
     this.#openStreams = openStreams
@@ -205,24 +231,24 @@ export class Fleet {
   /** Merges what control says of a task. Revisions that it no longer lists keep their object and lose their instances. */
   update(route: TaskRoute): Task {
     const nowMs = performance.now()
-    const task = this.#tasks.get(route.task) ?? new Task(route)
-    this.#tasks.set(route.task, task)
+    const { revisions, ...settings } = route
+    const task = this.#tasks.get(route.task) ?? new Task(settings)
+    this.#tasks.set(task.name, task)
     const before = task.revisions
-    task.route = route
-    task.revisions = route.revisions.map((revisionRoute) => {
-      const known = before.find(({ number }) => number === revisionRoute.revision)
-      const revision = known ?? new Revision(task, revisionRoute)
-      revision.route = revisionRoute
+    const dropped = new Set(before.flatMap(({ instances }) => instances))
+    task.route = { ...settings, publish: this.#parts.share(settings.publish) }
+    task.revisions = revisions.map(({ instances, ...shared }) => {
+      const revisionSettings = this.#parts.share(shared)
+      const known = before.find(({ number }) => number === shared.revision)
+      const revision = known ?? new Revision(task, revisionSettings)
+      revision.route = revisionSettings
+      const listed = instances.map((instance) => this.#merge(task, instance, nowMs))
+      for (const instance of listed) dropped.delete(instance)
+      revision.instances = listed.length === 0 ? NO_INSTANCES : listed
       return revision
     })
-    const dropped = new Set(before.flatMap(({ instances }) => instances))
-    for (const revision of task.revisions) {
-      revision.instances = revision.route.instances.map((listed) =>
-        this.#merge(task, listed, nowMs),
-      )
-      for (const instance of revision.instances) dropped.delete(instance)
-    }
-    for (const revision of before) if (!task.revisions.includes(revision)) revision.instances = []
+    for (const revision of before)
+      if (!task.revisions.includes(revision)) revision.instances = NO_INSTANCES
     for (const instance of dropped) this.#unlist(instance)
     return task
   }
@@ -233,7 +259,7 @@ export class Fleet {
     this.#tasks.delete(name)
     for (const revision of task.revisions) {
       for (const instance of revision.instances) this.#unlist(instance)
-      revision.instances = []
+      revision.instances = NO_INSTANCES
     }
     task.revisions = []
     return task

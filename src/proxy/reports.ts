@@ -55,7 +55,7 @@ export class Reports {
   /** Control is back, and knows nothing of what was said while it was away. */
   repeat(fleet: Fleet): void {
     for (const instance of fleet.instances.values()) this.#instances.add(instance)
-    for (const task of fleet.tasks.values()) if (task.counters.requests > 0) this.#tasks.add(task)
+    for (const task of fleet.tasks.values()) if (task.isCounted) this.#tasks.add(task)
     this.#sendActivity()
     this.#sendCounters()
   }

@@ -6,7 +6,7 @@
  * are refused: the instance might resolve them to a path that belongs to another task.
  */
 
-import { parseRoute, type Route } from '../core/route.ts'
+import { parseRoute, type HostPattern } from '../core/route.ts'
 
 import { PathTree, type PathMatch } from './path-tree.ts'
 
@@ -16,7 +16,8 @@ export type Match<T> =
   | { readonly kind: 'host' }
 
 interface HostRoutes<T> {
-  readonly routes: { readonly route: Route; readonly value: T }[]
+  /** As text: a route takes ten times as much, and is needed only where requests come. */
+  readonly routes: { readonly text: string; readonly value: T }[]
   /** Built when it is needed first; null after a change. */
   tree: PathTree<T> | null
 }
@@ -27,7 +28,7 @@ export class RouteTable<T> {
   readonly #exact = new Map<string, HostRoutes<T>>()
   readonly #below = new Map<string, HostRoutes<T>>()
   readonly #any: HostRoutes<T> = { routes: [], tree: null }
-  readonly #owned = new Map<T, readonly Route[]>()
+  readonly #owned = new Map<T, readonly string[]>()
   /** Hosts as they were written, to the hosts that may take them. */
   #cache = new Map<string, readonly HostRoutes<T>[]>()
 
@@ -38,24 +39,16 @@ export class RouteTable<T> {
    */
   set(value: T, texts: readonly string[]): void {
     this.delete(value)
+    // All are read before any counts.
     const routes = texts.map(parseRoute)
-    this.#owned.set(value, routes)
-    for (const route of routes) {
-      const host = this.#open(route)
-      host.routes.push({ route, value })
-      host.tree = null
-    }
+    this.#owned.set(value, texts)
+    for (const [index, { host }] of routes.entries())
+      this.#add(host, { text: texts[index] ?? '', value })
     this.#cache = new Map()
   }
 
   delete(value: T): void {
-    for (const route of this.#owned.get(value) ?? []) {
-      const host = this.#open(route)
-      const index = host.routes.findIndex((entry) => entry.value === value)
-      host.routes.splice(index, 1)
-      host.tree = null
-      if (host.routes.length === 0) this.#close(route)
-    }
+    for (const text of this.#owned.get(value) ?? []) this.#remove(parseRoute(text).host, value)
     this.#owned.delete(value)
     this.#cache = new Map()
   }
@@ -94,27 +87,43 @@ export class RouteTable<T> {
     return found.filter((routes) => routes !== undefined)
   }
 
-  #open({ host }: Route): HostRoutes<T> {
-    if (host.kind === 'any') return this.#any
-    const [hosts, name] =
-      host.kind === 'exact' ? [this.#exact, host.name] : [this.#below, host.suffix]
-    const known = hosts.get(name)
-    if (known !== undefined) return known
-    const opened = { routes: [], tree: null }
-    hosts.set(name, opened)
-    return opened
+  #add(pattern: HostPattern, entry: HostRoutes<T>['routes'][number]): void {
+    const host = this.#get(pattern)
+    if (host === undefined) {
+      this.#set(pattern, { routes: [entry], tree: null })
+      return
+    }
+    host.routes.push(entry)
+    host.tree = null
   }
 
-  #close({ host }: Route): void {
-    if (host.kind === 'exact') this.#exact.delete(host.name)
-    if (host.kind === 'below') this.#below.delete(host.suffix)
+  #remove(pattern: HostPattern, value: T): void {
+    const host = this.#get(pattern)
+    if (host === undefined) return
+    const index = host.routes.findIndex((entry) => entry.value === value)
+    host.routes.splice(index, 1)
+    host.tree = null
+    if (host.routes.length > 0) return
+    if (pattern.kind === 'exact') this.#exact.delete(pattern.name)
+    if (pattern.kind === 'below') this.#below.delete(pattern.suffix)
+  }
+
+  #get(pattern: HostPattern): HostRoutes<T> | undefined {
+    if (pattern.kind === 'any') return this.#any
+    if (pattern.kind === 'exact') return this.#exact.get(pattern.name)
+    return this.#below.get(pattern.suffix)
+  }
+
+  #set(pattern: HostPattern, host: HostRoutes<T>): void {
+    if (pattern.kind === 'exact') this.#exact.set(pattern.name, host)
+    if (pattern.kind === 'below') this.#below.set(pattern.suffix, host)
   }
 }
 
 function buildTree<T>(host: HostRoutes<T>): PathTree<T> {
   if (host.tree !== null) return host.tree
   host.tree = new PathTree<T>()
-  for (const { route, value } of host.routes) host.tree.add(route, value)
+  for (const { text, value } of host.routes) host.tree.add(parseRoute(text), value)
   return host.tree
 }
 

@@ -9,6 +9,7 @@ import { EventEmitter, once } from 'node:events'
 
 import { QuiverError } from '../core/error.ts'
 import { nearestName } from '../core/name.ts'
+import { SharedParts } from '../core/shared.ts'
 import type { Revision, Task, TaskSpec } from '../core/task.ts'
 import type { Operation, Store } from '../store/store.ts'
 
@@ -18,11 +19,19 @@ const REVISIONS = 'revision/'
 /** Told of each change of a task, in the order of the store. */
 export type OnTaskChange = (name: string, task: Task | undefined) => void
 
+/** One name. Ten thousand of them are held while they sleep, so there is one object and no map for each. */
+interface Known {
+  task: Task | undefined
+  /** The store's revision of the task's record; 0: there is none. */
+  storeRevision: number
+  /** By number. */
+  revisions: readonly Revision[]
+}
+
 export class TaskRegistry implements AsyncDisposable {
   readonly #store: Store
-  readonly #tasks = new Map<string, Task>()
-  readonly #storeRevisions = new Map<string, number>()
-  readonly #revisions = new Map<string, Map<number, Revision>>()
+  readonly #known = new Map<string, Known>()
+  readonly #parts = new SharedParts()
   /** Uid indexes of tasks that are about to be saved for the first time, by name. */
   readonly #promised = new Map<string, number>()
   /** What deployments that are under way want to have. */
@@ -51,31 +60,34 @@ export class TaskRegistry implements AsyncDisposable {
   }
 
   get(name: string): Task | undefined {
-    return this.#tasks.get(name)
+    return this.#known.get(name)?.task
   }
 
   /** @throws QuiverError `not_found/TASK_NOT_FOUND` with the nearest name */
   require(name: string): Task {
-    const task = this.#tasks.get(name)
+    const task = this.get(name)
     if (task !== undefined) return task
-    const nearest = nearestName(name, this.#tasks.keys())
+    const names = this.list().map((other) => other.name)
+    const nearest = nearestName(name, names)
     const hint =
       nearest === undefined ? 'See "quiver ps" for those there are.' : `Did you mean "${nearest}"?`
     throw new QuiverError('not_found', 'TASK_NOT_FOUND', `there is no task "${name}"`, { hint })
   }
 
   list(): readonly Task[] {
-    return [...this.#tasks.values()]
+    return [...this.#known.values()].flatMap(({ task }) => task ?? [])
   }
 
   /** All that are kept, by number. */
   revisions(name: string): ReadonlyMap<number, Revision> {
-    return this.#revisions.get(name) ?? new Map()
+    const revisions = this.#known.get(name)?.revisions ?? []
+    return new Map(revisions.map((revision) => [revision.number, revision]))
   }
 
   /** The revision that gets most new requests, as far as words go: the first of its traffic. */
   current(task: Task): Revision | undefined {
-    return this.revisions(task.name).get(task.traffic[0]?.revision ?? 0)
+    const current = task.traffic[0]?.revision
+    return this.#known.get(task.name)?.revisions.find(({ number }) => number === current)
   }
 
   /** Others are refused these routes and ports until it is disposed. */
@@ -86,8 +98,8 @@ export class TaskRegistry implements AsyncDisposable {
 
   /** Specs of the current revision of all tasks but one, and what others are about to have. */
   *specsOfOthers(name: string): Iterable<TaskSpec> {
-    for (const task of this.#tasks.values()) {
-      if (task.name === name) continue
+    for (const { task } of this.#known.values()) {
+      if (task === undefined || task.name === name) continue
       const revision = this.current(task)
       if (revision !== undefined) yield revision.spec
     }
@@ -96,12 +108,12 @@ export class TaskRegistry implements AsyncDisposable {
 
   /** How many tasks there are, with those that are about to be saved for the first time. */
   get count(): number {
-    return this.#tasks.size + this.#promised.size
+    return this.list().length + this.#promised.size
   }
 
   /** The smallest index that no task has, for a new task: no other gets it until `keepPromise`. */
   promiseUidIndex(name: string): number {
-    const tasks = [...this.#tasks.values()].map(({ uidIndex }) => uidIndex)
+    const tasks = this.list().map(({ uidIndex }) => uidIndex)
     const taken = new Set([...tasks, ...this.#promised.values()])
     let index = 0
     while (taken.has(index)) index++
@@ -130,7 +142,7 @@ export class TaskRegistry implements AsyncDisposable {
       operations.push({ kind: 'put', key: revisionKey(add.task, add.number), value: encode(add) })
     for (const number of drop)
       operations.push({ kind: 'delete', key: revisionKey(task.name, number) })
-    const expected = this.#storeRevisions.get(task.name) ?? 0
+    const expected = this.#known.get(task.name)?.storeRevision ?? 0
     operations.push({ kind: 'put', key: TASKS + task.name, value: encode(task), expected })
     await this.#commit(operations)
   }
@@ -159,7 +171,7 @@ export class TaskRegistry implements AsyncDisposable {
       this.#apply(key, change.kind === 'put' ? change.entry.value : undefined, revision)
       if (key.startsWith(TASKS)) {
         const name = key.slice(TASKS.length)
-        onChange(name, this.#tasks.get(name))
+        onChange(name, this.get(name))
       }
       this.#seen = revision
       this.#progress.emit('seen')
@@ -168,24 +180,59 @@ export class TaskRegistry implements AsyncDisposable {
 
   #apply(key: string, value: Uint8Array | undefined, storeRevision: number): void {
     if (key.startsWith(TASKS)) {
-      const name = key.slice(TASKS.length)
-      if (value === undefined) {
-        this.#tasks.delete(name)
-        this.#storeRevisions.delete(name)
-        return
-      }
-      const task: Task = decode(value)
-      this.#tasks.set(name, task)
-      this.#storeRevisions.set(name, storeRevision)
+      const task = value === undefined ? undefined : this.#decodeTask(value)
+      const known = this.#open(task?.name ?? key.slice(TASKS.length))
+      known.task = task
+      known.storeRevision = task === undefined ? 0 : storeRevision
+      this.#dropEmpty(key.slice(TASKS.length))
     }
     if (key.startsWith(REVISIONS)) {
       const [, name = '', number = ''] = key.split('/')
-      const revisions = this.#revisions.get(name) ?? new Map<number, Revision>()
-      const revision: Revision | undefined = value === undefined ? undefined : decode(value)
-      if (revision === undefined) revisions.delete(Number(number))
-      else revisions.set(revision.number, revision)
-      if (revisions.size === 0) this.#revisions.delete(name)
-      else this.#revisions.set(name, revisions)
+      const revision = value === undefined ? undefined : this.#decodeRevision(value)
+      const known = this.#open(revision?.task ?? name)
+      const others = known.revisions.filter((other) => other.number !== Number(number))
+      known.revisions = [...others, ...(revision === undefined ? [] : [revision])].toSorted(
+        (a, b) => a.number - b.number,
+      )
+      this.#dropEmpty(name)
+    }
+  }
+
+  #open(name: string): Known {
+    const existing = this.#known.get(name)
+    if (existing !== undefined) return existing
+    const known: Known = { task: undefined, storeRevision: 0, revisions: [] }
+    this.#known.set(name, known)
+    return known
+  }
+
+  #dropEmpty(name: string): void {
+    const known = this.#known.get(name)
+    if (known?.task === undefined && known?.revisions.length === 0) this.#known.delete(name)
+  }
+
+  #decodeTask(bytes: Uint8Array): Task {
+    const task: Task = decode(bytes)
+    return { ...task, traffic: this.#parts.share(task.traffic) }
+  }
+
+  #decodeRevision(bytes: Uint8Array): Revision {
+    const revision: Revision = decode(bytes)
+    const { spec, task } = revision
+    return {
+      ...revision,
+      image: this.#parts.share(revision.image),
+      spec: {
+        ...spec,
+        name: task,
+        args: this.#parts.share(spec.args),
+        env: this.#parts.share(spec.env),
+        ports: this.#parts.share(spec.ports),
+        scale: this.#parts.share(spec.scale),
+        limits: this.#parts.share(spec.limits),
+        allow: this.#parts.share(spec.allow),
+        connect: this.#parts.share(spec.connect),
+      },
     }
   }
 }
