@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { TestScheduler, type FakeDataPlane } from '../../tests/fixtures/scheduler.ts'
+import { monotonicMs } from '../core/clock.ts'
 
 const PAUSING = { min: 0, max: 10, concurrency: 10, pauseAfterMs: 1, stopAfterMs: null }
 const STOPPING = { ...PAUSING, pauseAfterMs: null, stopAfterMs: 1 }
@@ -35,6 +36,18 @@ test('one that is busy after all stays, and is asked again later', async () => {
   await using node = await TestScheduler.open()
   const { process, drain } = await openIdle(node, PAUSING)
   drain.answer('busy')
+  const again = await node.dataPlane.nextDrain(process.id)
+  assert.equal(process.isFrozen, false)
+  again.answer('drained')
+  await untilPaused(node.dataPlane)
+})
+
+test('one that served a request since it was last heard of stays, and is asked again later', async () => {
+  await using node = await TestScheduler.open()
+  const { process, drain, controller } = await openIdle(node, PAUSING)
+  const activity = { instance: process.id, inFlight: 0, idleSinceMs: monotonicMs(), requests: 1 }
+  controller.observe(activity)
+  drain.answer('drained')
   const again = await node.dataPlane.nextDrain(process.id)
   assert.equal(process.isFrozen, false)
   again.answer('drained')

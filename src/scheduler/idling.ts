@@ -94,9 +94,12 @@ export class Idling {
   async #drain(managed: ManagedInstance): Promise<boolean> {
     managed.role = 'draining'
     managed.isWantedBack = false
+    const { idleSinceMs } = managed
     const answer = await this.#parts.dataPlane.drain(managed.id, 'idle')
     if (managed.role !== 'draining' || !managed.isLive) return false
-    if (answer === 'drained' && !managed.isWantedBack) return true
+    // What the proxy says first is its last activity: a request may have come and gone that was not told of yet.
+    const isIdle = answer === 'drained' && managed.idleSinceMs === idleSinceMs
+    if (isIdle && !managed.isWantedBack) return true
     managed.role = 'serving'
     this.#serveAgain(managed)
     return false
