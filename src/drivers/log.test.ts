@@ -219,6 +219,12 @@ test('mergeLogs() has the lines of all logs in order of time', async () => {
   assert.deepEqual(texts, ['1a', '2c', '4a', '4a', '4c', '5c', '9a'])
 })
 
+test('mergeLogs() leaves a log as it is whose clock was set back', async () => {
+  const merged = mergeLogs([linesAt('a', 1, 9, 2, 3), linesAt('b', 4, 5)])
+  const texts = (await Array.fromAsync(merged)).map(({ atMs, instance }) => `${atMs}${instance}`)
+  assert.deepEqual(texts, ['1a', '4b', '5b', '9a', '2a', '3a'])
+})
+
 test('mergeLogs() closes its logs when it is left early', async () => {
   await write('log', record(1, 1, 'a\nb\n'))
   for await (const { text } of mergeLogs([readLog(folder), readLog(folder)])) {

@@ -95,8 +95,8 @@ export async function* followLog(
 }
 
 /**
- * Several logs as one, in order of time. Each must be in order itself, as one instance's is; lines of the same time stay
- * in the order of `logs`.
+ * Several logs as one, in order of time; lines of the same time in the order of `logs`. The lines of one log stay as they
+ * are, also where its clock was set back.
  *
  * @yields all that the logs have
  */

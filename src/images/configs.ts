@@ -30,25 +30,18 @@ export class Configs {
   readonly #folder: string
   readonly #durable: DurableFolder
   readonly #store: Store
-  readonly #nowMs: () => number
   readonly #cache = new Map<Digest, Config>()
 
-  private constructor(folder: string, durable: DurableFolder, store: Store, nowMs: () => number) {
+  private constructor(folder: string, durable: DurableFolder, store: Store) {
     this.#folder = folder
     this.#durable = durable
     this.#store = store
-    this.#nowMs = nowMs
   }
 
-  static async open(
-    dataFolder: string,
-    durable: DurableFolder,
-    store: Store,
-    nowMs: () => number,
-  ): Promise<Configs> {
+  static async open(dataFolder: string, durable: DurableFolder, store: Store): Promise<Configs> {
     const folder = path.join(dataFolder, 'configs')
     await makeFolder(folder, 0o711)
-    return new Configs(folder, durable, store, nowMs)
+    return new Configs(folder, durable, store)
   }
 
   /** Stores a checked configuration and its name. The same one again keeps the time of the first. */
@@ -61,7 +54,7 @@ export class Configs {
     const known = await this.#store.get(key)
     const record = known
       ? recordOf(known)
-      : { createdAtMs: this.#nowMs(), bytes: sizeOf(config, text) }
+      : { createdAtMs: Date.now(), bytes: sizeOf(config, text) }
     // Also when the name is known: the file may be damaged, and this is how a good one comes back.
     await this.#durable.commit(await this.#durable.write(text, 0o444), this.#path(digest))
     if (!known) await this.#name(key, record)

@@ -341,6 +341,16 @@ suite('collectGarbage()', () => {
     assert.deepEqual(await opened.images.collectGarbage(), { files: 0, bytes: 0 })
   })
 
+  test('leaves what was just put, too, when the wall clock is set', async (context) => {
+    await using opened = await openTestImages({ graceMs: 60_000 })
+    await opened.images.putFile(Buffer.from('hello'))
+    for (const jumpMs of [86_400_000, -86_400_000]) {
+      context.mock.timers.enable({ apis: ['Date'], now: Date.now() + jumpMs })
+      assert.deepEqual(await opened.images.collectGarbage(), { files: 0, bytes: 0 })
+      context.mock.timers.reset()
+    }
+  })
+
   test('leaves an old file that was asked for just now', async () => {
     let nowMs = Date.now()
     await using opened = await openTestImages({ graceMs: 60_000, nowMs: () => nowMs })

@@ -3,6 +3,7 @@
 import path from 'node:path'
 import type { Readable } from 'node:stream'
 
+import { steadyMs } from '../core/clock.ts'
 import type { Digest } from '../core/digest.ts'
 import { QuiverError } from '../core/error.ts'
 import type { RuntimeReference } from '../core/name.ts'
@@ -30,19 +31,19 @@ export interface ImageStoreOptions extends FilesOptions {
   /** Absolute; holds `*.toml`. */
   readonly recipesFolder: string
   readonly graceMs?: number
+  /** For `graceMs`: milliseconds since the epoch. Default `steadyMs`: a jump of the clock must not make a put old. */
   readonly nowMs?: () => number
 }
 
 /** Opens the store and deletes what a killed process left unfinished. Does not close `store` with itself. */
 export async function openImageStore(options: ImageStoreOptions): Promise<ImageStore> {
   const { dataFolder, store, recipesFolder } = options
-  const nowMs = options.nowMs ?? Date.now
   await makeFolder(dataFolder, 0o711)
   const durable = await DurableFolder.open(path.join(dataFolder, 'incoming'))
   const files = await Files.open(dataFolder, durable, options)
   const trees = await Trees.open(dataFolder, files)
-  const configs = await Configs.open(dataFolder, durable, store, nowMs)
-  const graceMs = options.graceMs ?? GRACE_MS
+  const configs = await Configs.open(dataFolder, durable, store)
+  const { graceMs = GRACE_MS, nowMs = steadyMs } = options
   return new NodeImageStore({ files, trees, configs, recipesFolder, graceMs, nowMs })
 }
 

@@ -4,9 +4,8 @@
  */
 
 import { execFile } from 'node:child_process'
-import { createPrivateKey } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { access, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { promisify } from 'node:util'
@@ -26,23 +25,36 @@ export interface CertificateFiles {
 /**
  * For `localhost` and every name below it, with a P-256 key that only this user can read.
  *
- * @param folder  made when it is missing; an existing pair is used as it is
+ * @param folder  made when it is missing; the pair in it is used while the certificate is valid, and made again after that,
+ *   or when the clock was wrong at the time
  * @throws QuiverError `failed_precondition/OPENSSL_MISSING`, `unavailable/CERTIFICATE_FAILED`
  */
 export async function ensureSelfSigned(folder: string): Promise<CertificateFiles> {
   const files = { key: path.join(folder, 'key.pem'), cert: path.join(folder, 'cert.pem') }
-  if (existsSync(files.key) && existsSync(files.cert)) return files
+  if (await isValidNow(files)) return files
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const work = await mkdtemp(path.join(folder, 'new-'))
   try {
     const made = { key: path.join(work, 'key.pem'), cert: path.join(work, 'cert.pem') }
     await makePair(made)
-    // The certificate goes last: a pair is complete when it is there.
+    // The certificate goes first and comes last: a pair is complete when it is there.
+    await rm(files.cert, { force: true })
     await rename(made.key, files.key)
     await rename(made.cert, files.cert)
     return files
   } finally {
     await rm(work, { recursive: true, force: true })
+  }
+}
+
+async function isValidNow({ key, cert }: CertificateFiles): Promise<boolean> {
+  try {
+    await access(key)
+    const { validFromDate, validToDate } = new X509Certificate(await readFile(cert))
+    const nowMs = Date.now()
+    return validFromDate.getTime() <= nowMs && nowMs < validToDate.getTime()
+  } catch {
+    return false
   }
 }
 

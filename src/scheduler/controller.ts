@@ -72,7 +72,7 @@ export class TaskController {
 
   /** Live ones first, newest first. */
   get instances(): readonly ManagedInstance[] {
-    const newest = this.#fleet.all.toReversed().toSorted((a, b) => b.createdAtMs - a.createdAtMs)
+    const newest = this.#fleet.all.toSorted((a, b) => b.sequence - a.sequence)
     return newest.toSorted((a, b) => Number(b.isLive) - Number(a.isLive))
   }
 

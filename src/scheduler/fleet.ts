@@ -67,6 +67,7 @@ export class Fleet {
   readonly #preparations = new Set<Preparation>()
   readonly #idling: Idling
   readonly #limitWatch = new LimitWatch((managed, event) => this.#event(managed, event))
+  #sequence = 0
   #isClosed = false
 
   constructor(parts: FleetParts, observer: FleetObserver) {
@@ -115,7 +116,8 @@ export class Fleet {
     this.#preparations.add(preparation)
     try {
       const { instance, materialisedAtNs } = await this.#admit(task, revision, stdio)
-      const managed = new ManagedInstance(instance, { wakeAtMs, createdAtMs: Date.now() })
+      const sequence = ++this.#sequence
+      const managed = new ManagedInstance(instance, { sequence, wakeAtMs, createdAtMs: Date.now() })
       managed.mark('materialise', materialisedAtNs)
       this.#keep(managed)
       if (preparation.isCanceled) {
@@ -174,7 +176,11 @@ export class Fleet {
   /** Takes over what an earlier control process had started, or learns how it ended. */
   async adopt(instance: Instance): Promise<void> {
     const story = await readStory(instance.folder)
+    // What was only being started has no story yet: nothing is younger.
+    const sequence = story?.sequence ?? this.#sequence + 1
+    this.#sequence = Math.max(this.#sequence, sequence)
     const managed = new ManagedInstance(instance, {
+      sequence,
       wakeAtMs: story?.wakeAtMs ?? monotonicMs(),
       createdAtMs: story?.createdAtMs ?? Date.now(),
     })
@@ -333,7 +339,7 @@ export class Fleet {
 
   #forgetOldest(): void {
     const ended = this.all.filter(({ isLive }) => !isLive)
-    const oldest = ended.toSorted((a, b) => a.createdAtMs - b.createdAtMs)
+    const oldest = ended.toSorted((a, b) => a.sequence - b.sequence)
     for (const managed of oldest.slice(0, -ENDED_KEPT_MAX)) {
       this.#instances.delete(managed.id)
       // What cannot be deleted now is found and deleted by the next control process.

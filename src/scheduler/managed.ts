@@ -10,6 +10,8 @@ export class ManagedInstance {
   readonly instance: Instance
   readonly revision: number
   readonly startKind: 'cold' | 'pooled' | 'restored' = 'cold'
+  /** Counts the instances of its task, also over restarts of control: orders them, whatever the wall clock says. */
+  readonly sequence: number
   readonly createdAtMs: number
   /** CLOCK_MONOTONIC milliseconds: when the wake that made it came. */
   readonly wakeAtMs: number
@@ -47,12 +49,14 @@ export class ManagedInstance {
   constructor(
     instance: Instance,
     facts: {
+      readonly sequence: number
       readonly wakeAtMs: number
       readonly createdAtMs: number
     },
   ) {
     this.instance = instance
     this.revision = instance.plan.revision
+    this.sequence = facts.sequence
     this.createdAtMs = facts.createdAtMs
     this.wakeAtMs = facts.wakeAtMs
     this.idleSinceMs = facts.wakeAtMs
@@ -114,9 +118,10 @@ export class ManagedInstance {
 
   /** Begins to write down what a later control process could not find out. */
   save(): void {
-    const { createdAtMs, wakeAtMs, readyAtMs = null, queueMs = null } = this
+    const { sequence, createdAtMs, wakeAtMs, readyAtMs = null, queueMs = null } = this
     const { lastWake, error, isEndTold, requests, phases } = this
     const story: Story = {
+      sequence,
       createdAtMs,
       wakeAtMs,
       readyAtMs,

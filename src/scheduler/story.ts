@@ -10,6 +10,8 @@ import type { Phase } from '../core/instance.ts'
 import type { ErrorBody } from '../core/link.ts'
 
 export interface Story {
+  /** As `ManagedInstance.sequence`. */
+  readonly sequence: number
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number
   /** CLOCK_MONOTONIC milliseconds, as `readyAtMs`. */

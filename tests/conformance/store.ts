@@ -273,6 +273,21 @@ function testLeases(fixture: StoreFixture): void {
     assert.equal(await store.lease('leader', 'a', 1000), false)
   })
 
+  test('it is neither lost nor longer when the wall clock is set', async (context) => {
+    await using store = await fixture.open()
+    await store.lease('leader', 'a', 60_000)
+    await store.lease('short', 'a', 1)
+    for (const jumpMs of [86_400_000, -86_400_000]) {
+      context.mock.timers.enable({ apis: ['Date'], now: Date.now() + jumpMs })
+      assert.equal(await store.lease('leader', 'b', 60_000), false)
+      context.mock.timers.reset()
+    }
+    context.mock.timers.enable({ apis: ['Date'], now: Date.now() - 86_400_000 })
+    const beganMs = performance.now()
+    while (performance.now() - beganMs < 2) await new Promise(setImmediate)
+    assert.equal(await store.lease('short', 'b', 60_000), true)
+  })
+
   test('its owner may extend it', async () => {
     let nowMs = 1_000_000
     await using store = await fixture.open({ now: () => nowMs })

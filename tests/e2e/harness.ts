@@ -43,30 +43,37 @@ export class TestNode implements AsyncDisposable {
   readonly data: string
   readonly run: string
   readonly #flags: readonly string[]
+  readonly #env: NodeJS.ProcessEnv
   #child: ReturnType<typeof spawn> | undefined
   /** Everything the node's processes wrote to stderr, for messages of failed tests. */
   log = ''
   httpPort = 0
 
-  private constructor(folder: string, flags: readonly string[]) {
+  private constructor(folder: string, flags: readonly string[], env: NodeJS.ProcessEnv) {
     this.folder = folder
     this.data = path.join(folder, 'data')
     this.run = runFolder(this.data, process.env, process.getuid?.() ?? 0)
     this.#flags = flags
+    this.#env = env
   }
 
   /** @param flags  more of `quiver up` */
   static async start(...flags: readonly string[]): Promise<TestNode> {
+    return await TestNode.startWith({}, ...flags)
+  }
+
+  /** @param env  more of it, for the node and for all commands that are run on it */
+  static async startWith(env: NodeJS.ProcessEnv, ...flags: readonly string[]): Promise<TestNode> {
     const folder = await mkdtemp(path.join(tmpdir(), 'quiver-e2e-'))
     // Instances run as other users and are mounted from below here.
     await chmod(folder, 0o711)
-    const node = new TestNode(folder, flags)
+    const node = new TestNode(folder, flags, env)
     await node.up()
     return node
   }
 
   get env(): NodeJS.ProcessEnv {
-    return { ...process.env, QUIVER_DATA: this.data, NO_COLOR: '1' }
+    return { ...process.env, ...this.#env, QUIVER_DATA: this.data, NO_COLOR: '1' }
   }
 
   /** Starts the node, again after it ended; resolves when its sockets are bound. */

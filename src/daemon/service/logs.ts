@@ -5,7 +5,7 @@ import path from 'node:path'
 import type { LogQuery, LogRecord } from '../../api/resources.ts'
 import { QuiverError } from '../../core/error.ts'
 import type { Instance } from '../../drivers/driver.ts'
-import { followLog, readLog, type LogLine } from '../../drivers/log.ts'
+import { followLog, mergeLogs, readLog, type LogLine } from '../../drivers/log.ts'
 import type { ManagedInstance } from '../../scheduler/managed.ts'
 
 import type { ServiceParts } from './parts.ts'
@@ -22,7 +22,10 @@ export async function logTail(instance: Instance, linesMax: number): Promise<rea
   return lines
 }
 
-/** What is kept, in order of time; with `follow` also what comes, from instances to come too. */
+/**
+ * What is kept, in order of time; with `follow` also what comes, from instances to come too. What an instance wrote stays
+ * as it wrote it, whatever the clock said meanwhile.
+ */
 export async function* readLogs(
   target: string,
   query: LogQuery,
@@ -34,32 +37,66 @@ export async function* readLogs(
   const follower = query.follow === true ? new Follower(isWanted, signal) : undefined
   // Before anything is read, so that nothing starts unseen in between.
   using resources = new DisposableStack()
-  if (follower !== undefined) resources.use(followStarts(target, follower, parts))
-  const kept: LogRecord[] = []
-  for (const managed of instances) {
-    const records = await Array.fromAsync(readLog(logFolder(managed.instance)), (line) =>
-      buildRecord(managed, line),
-    )
-    kept.push(...records.filter(isWanted))
-    if (managed.isLive) follower?.add(managed, records.length)
-  }
-  const ordered = kept.toSorted((a, b) => a.atMs - b.atMs)
-  yield* query.tail === undefined ? ordered : ordered.slice(ordered.length - query.tail)
+  if (follower !== undefined) resources.use(followStarts(target, follower, instances, parts))
+  const kept = instances.map((managed) => new KeptLog(managed, isWanted))
+  const merged = mergeLogs(kept.map((log) => log.records()))
+  yield* query.tail === undefined ? merged : await lastOf(merged, query.tail)
   if (follower === undefined) return
 
+  for (const { managed, lines, wasLive } of kept) if (wasLive) follower.add(managed, lines)
   if (parts.scheduler.registry.get(target) === undefined) follower.finish()
   yield* follower.records()
 }
 
+/** What an instance has written until now. */
+class KeptLog {
+  readonly managed: ManagedInstance
+  readonly wasLive: boolean
+  readonly #isWanted: Filter
+  #lines = 0
+
+  constructor(managed: ManagedInstance, isWanted: Filter) {
+    this.managed = managed
+    this.wasLive = managed.isLive
+    this.#isWanted = isWanted
+  }
+
+  /** Lines that were read, wanted or not. */
+  get lines(): number {
+    return this.#lines
+  }
+
+  async *records(): AsyncGenerator<LogRecord> {
+    for await (const line of readLog(logFolder(this.managed.instance))) {
+      this.#lines++
+      const record = buildRecord(this.managed, line)
+      if (this.#isWanted(record)) yield record
+    }
+  }
+}
+
+async function lastOf<T>(items: AsyncIterable<T>, count: number): Promise<readonly T[]> {
+  const last: T[] = []
+  for await (const item of items) {
+    last.push(item)
+    // Cut now and then only: at most twice what is wanted is in memory.
+    if (last.length > 2 * count + 64) last.splice(0, last.length - count)
+  }
+  return last.slice(Math.max(0, last.length - count))
+}
+
+/** @param known  followed by whoever reads what they have written */
 function followStarts(
   target: string,
   follower: Follower,
+  known: readonly ManagedInstance[],
   { scheduler, events }: ServiceParts,
 ): Disposable {
   return events.subscribe(({ type, task, instance }) => {
     if (task !== target) return
     if (type === 'removed') follower.finish()
     if (type !== 'instanceStarting' || instance === null) return
+    if (known.some(({ id }) => id === instance)) return
     follower.add(scheduler.findInstance(instance), 0)
   })
 }
@@ -73,7 +110,7 @@ function findInstances(
   if (isInstance) return [scheduler.findInstance(target)]
   const { name } = scheduler.registry.require(target)
   const newestFirst = (scheduler.findController(name)?.instances ?? []).toSorted(
-    (a, b) => b.createdAtMs - a.createdAtMs,
+    (a, b) => b.sequence - a.sequence,
   )
   if (!previous) return newestFirst
   // What failed last is what people look for; else the one before the newest.

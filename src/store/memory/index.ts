@@ -1,5 +1,6 @@
 /** A store that lives and dies with the process: for tests and dry runs. Same behaviour as a durable one, no disk. */
 
+import { steadyMs } from '../../core/clock.ts'
 import {
   findConflict,
   revisionCompacted,
@@ -47,7 +48,7 @@ class MemoryStore implements Store, ChangeSource {
 
   constructor(options: MemoryStoreOptions) {
     this.#historyRevisionsMax = options.historyRevisionsMax ?? 4096
-    this.#now = options.now ?? Date.now
+    this.#now = options.now ?? steadyMs
   }
 
   async get(key: string): Promise<Entry | undefined> {

@@ -7,6 +7,7 @@
 
 import path from 'node:path'
 
+import { steadyMs } from '../../core/clock.ts'
 import { storeClosed, validateBatch, validateKey } from '../batch.ts'
 import type { Change, Entry, Operation, Store } from '../store.ts'
 import {
@@ -24,7 +25,7 @@ import { DatabaseThread } from './thread.ts'
 export interface SqliteStoreOptions {
   /** Revisions whose changes can be watched afterwards. Default 4,096. */
   readonly historyRevisionsMax?: number
-  /** Wall clock for leases, in milliseconds: leases outlive the process. */
+  /** For leases, which outlive the process: milliseconds since the epoch. Default `steadyMs`. */
   readonly now?: () => number
 }
 
@@ -48,7 +49,7 @@ export async function openSqliteStore(
     await checkDatabase(absolute)
     const historyRevisionsMax = options.historyRevisionsMax ?? 4096
     const revision = await thread.open({ path: absolute, historyRevisionsMax })
-    return new SqliteStore(thread, revision, options.now ?? Date.now)
+    return new SqliteStore(thread, revision, options.now ?? steadyMs)
   } catch (error) {
     await thread[Symbol.asyncDispose]()
     throw error
