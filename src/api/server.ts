@@ -3,7 +3,6 @@
  * `service.ts`; one table (`endpoints.ts`) says which there are.
  */
 
-import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { ListenOptions } from 'node:net'
 import { text as readText } from 'node:stream/consumers'
@@ -15,6 +14,7 @@ import type * as z from 'zod'
 
 import { AssertionFailed } from '../core/assert.ts'
 import { QuiverError } from '../core/error.ts'
+import { http } from '../core/http.ts'
 
 import { checkAccess } from './access.ts'
 import type { Access } from './access.ts'
@@ -68,7 +68,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
       { overrideGlobalObjects: false },
     )
     // Uploads of large files and logs that are followed take as long as they take.
-    const server = createServer(
+    const server = http.createServer(
       { requestTimeout: 0, headersTimeout: 10_000 },
       (request, answer) => {
         void listener(request, answer)

@@ -3,13 +3,13 @@
  * Both directions wait for their reader. When the caller hangs up, the session is disposed.
  */
 
-import { STATUS_CODES } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 import { QuiverError } from '../core/error.ts'
 import { FRAME, FrameDecoder } from '../core/frames.ts'
 import type { Frame } from '../core/frames.ts'
+import { http } from '../core/http.ts'
 import type { Session } from '../drivers/driver.ts'
 
 import { checkAccess } from './access.ts'
@@ -76,7 +76,7 @@ function refuse(socket: Duplex, error: QuiverError, requestId: string): void {
   const status = statusOf(error)
   const body = JSON.stringify({ ...buildErrorBody(error), requestId })
   const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}`,
+    `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? 'Error'}`,
     'connection: close',
     'content-type: application/json',
     `content-length: ${Buffer.byteLength(body)}`,

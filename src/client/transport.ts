@@ -1,13 +1,13 @@
 /** One HTTP exchange with a node, and what its failures mean. Knows addresses and tokens, not calls. */
 
-import { Agent, request as httpRequest } from 'node:http'
-import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
+import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
 import type { Duplex, Readable } from 'node:stream'
 import { json } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 
 import { CODES, QuiverError } from '../core/error.ts'
 import type { Code } from '../core/error.ts'
+import { http, loadHttps } from '../core/http.ts'
 
 import { formatAddress } from './address.ts'
 import type { NodeAddress } from './address.ts'
@@ -39,7 +39,7 @@ export class Transport implements Disposable {
 
   /** Resolves with a successful response; its body is the caller's. @throws QuiverError what the node answered */
   async exchange(exchange: Exchange, signal: AbortSignal): Promise<IncomingMessage> {
-    const request = await this.#request(exchange, {}, signal)
+    const request = this.#request(exchange, {}, signal)
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
     request.once('response', resolve)
     request.once('error', reject)
@@ -58,7 +58,7 @@ export class Transport implements Disposable {
   /** Resolves with the connection after the upgrade, and what came with it. @throws QuiverError as `exchange` */
   async upgrade(path: string, protocol: string, signal: AbortSignal): Promise<Upgraded> {
     const headers = { connection: 'upgrade', upgrade: protocol }
-    const request = await this.#request({ method: 'GET', path, headers }, { agent: false }, signal)
+    const request = this.#request({ method: 'GET', path, headers }, { agent: false }, signal)
     const { promise, resolve, reject } = Promise.withResolvers<Upgraded | IncomingMessage>()
     request.once('upgrade', (_response, socket, head) => resolve({ socket, head }))
     request.once('response', resolve)
@@ -77,22 +77,23 @@ export class Transport implements Disposable {
     this.#agent?.destroy()
   }
 
-  async #request(
+  #request(
     { method, path, headers }: Exchange,
     extra: RequestOptions,
     signal: AbortSignal,
-  ): Promise<ClientRequest> {
+  ): ClientRequest {
     const { address, token } = this.#options
     const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
     const options = { method, path, headers: { ...headers, ...authorization }, signal, ...extra }
     if (address.kind === 'http' && address.url.protocol === 'https:') {
-      const https = await import('node:https')
+      const https = loadHttps()
       this.#agent ??= new https.Agent({ keepAlive: true, maxSockets: SOCKETS_MAX })
       return https.request(address.url, { agent: this.#agent, ...options })
     }
-    this.#agent ??= new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX })
-    if (address.kind === 'http') return httpRequest(address.url, { agent: this.#agent, ...options })
-    return httpRequest({ socketPath: address.path, agent: this.#agent, ...options })
+    this.#agent ??= new http.Agent({ keepAlive: true, maxSockets: SOCKETS_MAX })
+    if (address.kind === 'http')
+      return http.request(address.url, { agent: this.#agent, ...options })
+    return http.request({ socketPath: address.path, agent: this.#agent, ...options })
   }
 
   #translate(thrown: unknown, signal: AbortSignal): QuiverError {

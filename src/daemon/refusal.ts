@@ -4,10 +4,11 @@
  */
 
 import { once } from 'node:events'
-import { createServer, request, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { json } from 'node:stream/consumers'
 
 import { CODES, QuiverError } from '../core/error.ts'
+import { http } from '../core/http.ts'
 
 /** Then it is worth another try: a disk may have room again. */
 const TRY_AGAIN_MS = 5000
@@ -24,7 +25,7 @@ export async function refuseRequests(
 ): Promise<void> {
   const { code, reason, message, hint } = error
   const body = JSON.stringify({ code, reason, message, hint, requestId: 'none' })
-  const server = createServer((_request, response) => {
+  const server = http.createServer((_request, response) => {
     response.writeHead(CODES[code].http, { 'content-type': 'application/json' }).end(body)
   })
   server.listen({ fd })
@@ -44,7 +45,7 @@ export async function refuseRequests(
  */
 export async function awaitControl(socketPath: string, signal: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-  const outgoing = request({ socketPath, path: '/v1/health', agent: false, signal })
+  const outgoing = http.request({ socketPath, path: '/v1/health', agent: false, signal })
   outgoing.on('response', resolve).on('error', reject).end()
   const answer = await promise
   if (answer.statusCode === 200) {

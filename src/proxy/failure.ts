@@ -5,10 +5,11 @@
  * node has no room for is 503, and what took too long is 504.
  */
 
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 import { CODES } from '../core/error.ts'
+import { http } from '../core/http.ts'
 import type { ErrorBody } from '../core/link.ts'
 
 import { formatHead } from './answer.ts'
@@ -78,7 +79,7 @@ export function sendFailure(
 /** The same for a connection on which no request could be parsed; it is closed. */
 export function sendRawFailure(socket: Duplex, failure: Failure, requestId: string): void {
   const body = formatBody(failure, requestId)
-  const firstLine = `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status] ?? ''}`
+  const firstLine = `HTTP/1.1 ${failure.status} ${http.STATUS_CODES[failure.status] ?? ''}`
   const headers = [...formatHeaders(failure, body, requestId), 'Connection', 'close']
   socket.on('error', () => socket.destroy())
   socket.end(formatHead(firstLine, headers) + body)

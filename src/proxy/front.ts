@@ -4,16 +4,12 @@
  * not, is refused here.
  */
 
-import {
-  createServer,
-  ServerResponse,
-  type IncomingMessage,
-  type Server,
-  type ServerOptions,
-} from 'node:http'
-import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
+import type { Server as SecureServer } from 'node:https'
 import { isIPv6, type BlockList, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+
+import { http, loadHttps } from '../core/http.ts'
 
 import { Exchange, type ExchangeContext, type Upgrade } from './exchange.ts'
 import { sendFailure, sendRawFailure, type Failure } from './failure.ts'
@@ -84,7 +80,7 @@ export class Front {
 
   /** A server that the caller lets listen. */
   createServer(): Server {
-    return this.#serve(createServer(this.#buildServerOptions()))
+    return this.#serve(http.createServer(this.#buildServerOptions()))
   }
 
   createSecureServer(certificate: Certificate): SecureServer {
@@ -93,7 +89,7 @@ export class Front {
       ...certificate,
       minVersion: 'TLSv1.2' as const,
     }
-    return this.#serve(createSecureServer(options))
+    return this.#serve(loadHttps().createServer(options))
   }
 
   #buildServerOptions() {
@@ -147,7 +143,7 @@ export class Front {
   }
 
   #receiveUpgrade(request: IncomingMessage, socket: Duplex, rest: Buffer): void {
-    const response = new ServerResponse(request)
+    const response = new http.ServerResponse(request)
     response.shouldKeepAlive = false
     response.assignSocket(request.socket)
     const stopWatching = watch(socket, response)
