@@ -18,6 +18,7 @@
 
 #include "child.h"
 #include "control.h"
+#include "dns.h"
 #include "events.h"
 #include "log.h"
 #include "loop.h"
@@ -117,6 +118,10 @@ static void begin(int has_out) {
   }
   if (relays_open(&spec, &bad) < 0) {
     fail("relay", bad);
+    return;
+  }
+  if (dns_open(&spec, &bad) < 0) {
+    fail("dns", bad);
     return;
   }
   task_begin();

@@ -69,7 +69,8 @@ static void check_keys(const struct spec *spec) {
   static const char *const known[] = {
       "id",    "dir",     "socket",  "stream_gid", "uid",    "gid",       "cgroup", "task_cgroup", "egress",
       "lend",  "bwrap",   "netns",   "arg",        "program", "env",      "workdir", "port",       "rlimit",
-      "relay", "token",   "hold",    "stdin",      "terminal", "copy",    "seccomp", "log_bytes"};
+      "relay", "wildcard", "dns",    "token",      "hold",   "stdin",     "terminal", "copy",       "seccomp",
+      "log_bytes"};
   static const char *const needed[] = {"id", "dir", "socket", "bwrap", "program", "arg"};
   for (size_t at = 0; at < spec->count; at++) {
     size_t key = 0, end = sizeof known / sizeof *known;

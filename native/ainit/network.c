@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "relay.h"
+
 static int write_file(const char *path, const char *text) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) return -1;
@@ -43,7 +45,7 @@ static int raise_loopback(void) {
 }
 
 /* Each further address of an interface goes by a label of its own; it is there already when several ports share it. */
-static int add_address(int fd, struct in_addr address, unsigned label) {
+static int add_v4(int fd, struct in_addr address, unsigned label) {
   struct sockaddr_in wanted = {.sin_family = AF_INET, .sin_addr = address};
   struct ifreq request = {0};
   snprintf(request.ifr_name, sizeof request.ifr_name, "lo:%u", label);
@@ -54,19 +56,41 @@ static int add_address(int fd, struct in_addr address, unsigned label) {
   return ioctl(fd, SIOCSIFNETMASK, &request);
 }
 
-int network_add_addresses(const struct spec *spec) {
-  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  int result = fd < 0 ? -1 : 0;
-  for (size_t at = 0; at < spec->count && result == 0; at++) {
-    char dotted[INET_ADDRSTRLEN];
-    struct in_addr address;
-    /* What is not valid is found, and told, by the relay itself. */
-    if (strcmp(spec->pairs[at].key, "relay") != 0 || sscanf(spec->pairs[at].value, "%15[0-9.]:", dotted) != 1) continue;
-    if (inet_pton(AF_INET, dotted, &address) != 1 || ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET) continue;
-    result = add_address(fd, address, (unsigned)at);
-  }
-  if (fd >= 0) close(fd);
+static int add_v6(int fd, struct in6_addr address) {
+  /* `struct in6_ifreq` of <linux/ipv6.h>, which cannot be included beside <netinet/in.h>. */
+  struct {
+    struct in6_addr address;
+    uint32_t prefix_bits;
+    int interface;
+  } request = {address, 128, (int)if_nametoindex("lo")};
+  return ioctl(fd, SIOCSIFADDR, &request) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+/* Whether loopback has the address anyway. */
+static int is_loopback(const union ip_address *address) {
+  if (address->any.sa_family == AF_INET6) return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
+  return ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static int add_address(const union ip_address *address, unsigned label) {
+  int fd = socket(address->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  int result = address->any.sa_family == AF_INET6 ? add_v6(fd, address->v6.sin6_addr) : add_v4(fd, address->v4.sin_addr, label);
+  int saved = errno;
+  close(fd);
+  errno = saved;
   return result;
+}
+
+int network_add_addresses(const struct spec *spec) {
+  for (size_t at = 0; at < spec->count; at++) {
+    union ip_address address;
+    const char *name;
+    /* What is not valid is found, and told, by the relay itself. */
+    if (strcmp(spec->pairs[at].key, "relay") != 0 || relay_parse(spec->pairs[at].value, &address, &name) < 0) continue;
+    if (!is_loopback(&address) && add_address(&address, (unsigned)at) < 0) return -1;
+  }
+  return 0;
 }
 
 int network_unshare(void) {

@@ -11,7 +11,7 @@
 int network_unshare(void);
 
 /*
- * Gives loopback the addresses that relays listen on, beside those of 127.0.0.0/8, which it has: a program that was told an
+ * Gives loopback the addresses that relays listen on, beside 127.0.0.0/8 and ::1, which it has: a program that was told an
  * address and no name reaches the relay by it. 0, or -1 with errno.
  */
 int network_add_addresses(const struct spec *spec);

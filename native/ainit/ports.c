@@ -38,11 +38,12 @@ static size_t declared_count;
 static uint16_t others[PORTS_OTHER_MAX];
 static size_t others_count;
 
-static struct {
-  uint32_t address;
-  uint16_t port;
-} ignored[IGNORED_MAX];
+static union ip_address ignored[IGNORED_MAX];
 static size_t ignored_count;
+static struct {
+  uint32_t network;
+  uint32_t mask;
+} ignored_network = {.network = ~0u};
 
 static struct timer timer;
 static uint64_t began_ns;
@@ -59,18 +60,31 @@ int ports_configure(const struct spec *spec) {
   return 0;
 }
 
-void ports_ignore(uint32_t address, uint16_t port) {
-  if (ignored_count == IGNORED_MAX) return;
-  ignored[ignored_count].address = address;
-  ignored[ignored_count++].port = port;
+void ports_ignore(const union ip_address *address) {
+  if (ignored_count < IGNORED_MAX) ignored[ignored_count++] = *address;
 }
 
-/* Whether a connection to 127.0.0.1 or ::1 reaches it. `is_mapped`: `address` is IPv4, host order. */
-static int is_reachable(const uint32_t words[4], int is_v6, uint32_t *v4) {
+void ports_ignore_network(uint32_t network, uint32_t mask) {
+  ignored_network.network = network;
+  ignored_network.mask = mask;
+}
+
+static int is_ignored(const uint32_t words[4], int is_v6, uint16_t port) {
+  if (!is_v6 && (ntohl(words[0]) & ignored_network.mask) == ignored_network.network) return 1;
+  for (size_t at = 0; at < ignored_count; at++) {
+    const union ip_address *own = &ignored[at];
+    if ((own->any.sa_family == AF_INET6) != is_v6) continue;
+    int is_same = is_v6 ? memcmp(&own->v6.sin6_addr, words, 16) == 0 : own->v4.sin_addr.s_addr == words[0];
+    if (is_same && ntohs(is_v6 ? own->v6.sin6_port : own->v4.sin_port) == port) return 1;
+  }
+  return 0;
+}
+
+/* Whether a connection to 127.0.0.1 or ::1 reaches it. */
+static int is_reachable(const uint32_t words[4], int is_v6) {
   int is_mapped = !is_v6 || (words[0] == 0 && words[1] == 0 && words[2] == htonl(0xffff));
-  *v4 = ntohl(is_v6 ? words[3] : words[0]);
-  if (is_mapped) return *v4 == INADDR_ANY || *v4 == INADDR_LOOPBACK;
-  *v4 = 0;
+  uint32_t v4 = ntohl(is_v6 ? words[3] : words[0]);
+  if (is_mapped) return v4 == INADDR_ANY || v4 == INADDR_LOOPBACK;
   return words[0] == 0 && words[1] == 0 && words[2] == 0 && ntohl(words[3]) <= 1;
 }
 
@@ -79,10 +93,8 @@ static void tell(uint16_t port, int is_declared) {
 }
 
 static void found(const uint32_t words[4], int is_v6, uint16_t port) {
-  uint32_t v4;
-  int is_ours = is_reachable(words, is_v6, &v4);
-  for (size_t at = 0; at < ignored_count; at++)
-    if (!is_v6 && ignored[at].port == port && ignored[at].address == v4) return;
+  if (is_ignored(words, is_v6, port)) return;
+  int is_ours = is_reachable(words, is_v6);
   for (size_t at = 0; at < declared_count; at++) {
     if (declared[at].port != port) continue;
     if (!is_ours || declared[at].is_listening) return;

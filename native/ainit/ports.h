@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "relay.h"
 #include "spec.h"
 
 #define PORTS_DECLARED_MAX 64
@@ -16,7 +17,10 @@ int ports_configure(const struct spec *spec);
 /* From now on, until all declared ports listen. */
 void ports_watch(void);
 
-/* An IPv4 address and port (host order) on which ainit itself listens: not the task's. */
-void ports_ignore(uint32_t address, uint16_t port);
+/* An address and port on which ainit itself listens: not the task's. */
+void ports_ignore(const union ip_address *address);
+
+/* The same for all ports of a network, which is given in host order. */
+void ports_ignore_network(uint32_t network, uint32_t mask);
 
 #endif

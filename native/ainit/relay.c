@@ -20,15 +20,7 @@
 
 #define RETRY_MS 100
 #define BACKLOG 128
-#define NAME_BYTES_MAX 253
 #define TOKEN_BYTES_MAX 128
-
-struct relay {
-  struct source source;
-  struct timer retry;
-  char name[NAME_BYTES_MAX + 1];
-  uint16_t port;
-};
 
 static struct relay relays[RELAYS_MAX];
 static size_t relay_count;
@@ -81,6 +73,7 @@ static void relay_ready(struct source *source, uint32_t events) {
   int accepted = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (accepted < 0 && errno != EAGAIN && errno != ECONNABORTED) pause_relay(relay);
   if (accepted >= 0) {
+    relay->used_ns = now_ns();
     /* Refused only when more descriptors are in flight than the kernel allows: this client is turned away, the next wait. */
     if (hand_over(relay, egress, accepted) < 0) pause_relay(relay);
     close(accepted);
@@ -88,35 +81,47 @@ static void relay_ready(struct source *source, uint32_t events) {
   close(egress);
 }
 
-/* `127.0.0.2:5432:name`. 0, or -1 with errno EINVAL. */
-static int read_relay(const char *text, struct relay *relay, struct in_addr *address) {
-  char dotted[INET_ADDRSTRLEN], digits[6];
+int relay_parse(const char *text, union ip_address *address, const char **name) {
+  char digits[6], host[INET6_ADDRSTRLEN];
   unsigned long long port;
-  int name_at = 0;
+  int name_at = 0, is_v6 = *text == '[';
+  int found = is_v6 ? sscanf(text, "[%45[0-9A-Fa-f:.]]:%5[0-9]:%n", host, digits, &name_at)
+                    : sscanf(text, "%15[0-9.]:%5[0-9]:%n", host, digits, &name_at);
+  *address = (union ip_address){0};
+  *name = text + name_at;
+  size_t length = strlen(*name);
   errno = EINVAL;
-  if (sscanf(text, "%15[0-9.]:%5[0-9]:%n", dotted, digits, &name_at) != 2 || name_at == 0) return -1;
-  const char *name = text + name_at;
-  size_t length = strlen(name);
-  if (length == 0 || length > NAME_BYTES_MAX || strpbrk(name, " \n") != NULL) return -1;
-  if (inet_pton(AF_INET, dotted, address) != 1 || parse_number(digits, 1, 65535, &port) < 0) return -1;
-  memcpy(relay->name, name, length + 1);
-  relay->port = (uint16_t)port;
-  return 0;
+  if (found != 2 || name_at == 0 || length == 0 || length > NAME_BYTES_MAX || strpbrk(*name, " \n") != NULL) return -1;
+  if (parse_number(digits, 1, 65535, &port) < 0) return -1;
+  if (is_v6) address->v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+  else address->v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  int read = is_v6 ? inet_pton(AF_INET6, host, &address->v6.sin6_addr) : inet_pton(AF_INET, host, &address->v4.sin_addr);
+  return read == 1 ? 0 : -1;
 }
 
-static int open_relay(struct relay *relay, struct in_addr host) {
-  int on = 1;
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(relay->port), .sin_addr = host};
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+int relay_open(struct relay *relay, const union ip_address *address, const char *name) {
+  int on = 1, is_v6 = address->any.sa_family == AF_INET6;
+  int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 && listen(fd, BACKLOG) == 0 &&
-      source_open(&relay->source, fd, EPOLLIN, relay_ready) == 0)
+  if (bind(fd, &address->any, is_v6 ? sizeof address->v6 : sizeof address->v4) == 0 && listen(fd, BACKLOG) == 0 &&
+      source_open(&relay->source, fd, EPOLLIN, relay_ready) == 0) {
+    relay->retry = (struct timer){.fire = retry_fired};
+    relay->name = name;
+    relay->used_ns = now_ns();
+    relay->port = ntohs(is_v6 ? address->v6.sin6_port : address->v4.sin_port);
     return 0;
+  }
   int saved = errno;
   close(fd);
   errno = saved;
   return -1;
+}
+
+void relay_close(struct relay *relay) {
+  timer_stop(&relay->retry);
+  source_close(&relay->source);
+  relay->name = NULL;
 }
 
 int relays_open(const struct spec *spec, const char **bad) {
@@ -125,16 +130,29 @@ int relays_open(const struct spec *spec, const char **bad) {
   if (given != NULL && (strlen(given) > TOKEN_BYTES_MAX || strpbrk(given, " \n") != NULL)) return -1;
   snprintf(token, sizeof token, "%s", given == NULL ? "-" : given);
   for (size_t at = 0; at < spec->count; at++) {
-    struct in_addr address;
+    union ip_address address;
+    const char *name;
     if (strcmp(spec->pairs[at].key, "relay") != 0) continue;
     *bad = spec->pairs[at].value;
     errno = E2BIG;
     if (relay_count == RELAYS_MAX) return -1;
-    struct relay *relay = &relays[relay_count];
-    relay->retry.fire = retry_fired;
-    if (read_relay(*bad, relay, &address) < 0 || open_relay(relay, address) < 0) return -1;
-    ports_ignore(ntohl(address.s_addr), relay->port);
+    if (relay_parse(*bad, &address, &name) < 0) return -1;
+    name = strdup(name); /* the specification is forgotten once the task runs */
+    if (name == NULL || relay_open(&relays[relay_count], &address, name) < 0) return -1;
+    ports_ignore(&address);
     relay_count++;
   }
   return 0;
+}
+
+int relays_find(const char *name, struct in_addr *out) {
+  for (size_t at = 0; at < relay_count; at++) {
+    union ip_address address;
+    socklen_t length = sizeof address;
+    if (strcmp(relays[at].name, name) != 0) continue;
+    if (getsockname(relays[at].source.fd, &address.any, &length) < 0 || address.any.sa_family != AF_INET) continue;
+    *out = address.v4.sin_addr;
+    return 0;
+  }
+  return -1;
 }

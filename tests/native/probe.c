@@ -59,13 +59,49 @@ static int serve(const char *address, int port) {
 /* connect ADDRESS PORT: prints what comes. */
 static int connect_to(const char *address, int port) {
   struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+  int is_v6 = strchr(address, ':') != NULL;
   char bytes[4096];
   ssize_t got;
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
-  inet_pton(AF_INET, address, &v4.sin_addr);
-  if (connect(fd, (struct sockaddr *)&v4, sizeof v4) < 0) return perror("connect"), 1;
+  int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+  inet_pton(is_v6 ? AF_INET6 : AF_INET, address, is_v6 ? (void *)&v6.sin6_addr : (void *)&v4.sin_addr);
+  int result = is_v6 ? connect(fd, (struct sockaddr *)&v6, sizeof v6) : connect(fd, (struct sockaddr *)&v4, sizeof v4);
+  if (result < 0) return perror("connect"), 1;
   while ((got = read(fd, bytes, sizeof bytes)) > 0)
     if (write(1, bytes, (size_t)got) < 0) return 1;
+  return 0;
+}
+
+static size_t read_hex(const char *text, uint8_t *out, size_t size) {
+  size_t count = 0;
+  for (unsigned byte; count < size && sscanf(text + 2 * count, "%2x", &byte) == 1; count++) out[count] = (uint8_t)byte;
+  return count;
+}
+
+/*
+ * ask ADDRESS PORT SENTINEL: sends each line of hexadecimal digits on stdin as a datagram, then the sentinel, and prints what
+ * came before the sentinel's answer, which begins with the sentinel's own two bytes. A line for each, `-` for nothing.
+ */
+static int ask(const char *address, int port, const char *sentinel) {
+  static char line[8192];
+  static uint8_t last[512], query[4096], answer[4096];
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  inet_pton(AF_INET, address, &to.sin_addr);
+  if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0) return perror("connect"), 1;
+  size_t last_length = read_hex(sentinel, last, sizeof last);
+  while (fgets(line, sizeof line, stdin) != NULL) {
+    int is_answered = 0;
+    ssize_t got;
+    if (send(fd, query, read_hex(line, query, sizeof query), 0) < 0) return perror("send"), 1;
+    if (send(fd, last, last_length, 0) < 0) return perror("send"), 1;
+    while ((got = recv(fd, answer, sizeof answer, 0)) >= 2 && memcmp(answer, last, 2) != 0) {
+      for (ssize_t at = 0; at < got; at++) printf("%02x", answer[at]);
+      is_answered = 1;
+    }
+    if (got < 0) return perror("recv"), 1;
+    puts(is_answered ? "" : "-");
+  }
   return 0;
 }
 
@@ -214,6 +250,7 @@ int main(int argc, char **argv) {
   const char *name = argc < 2 ? "" : argv[1];
   if (strcmp(name, "serve") == 0 && argc == 4) return serve(argv[2], atoi(argv[3]));
   if (strcmp(name, "connect") == 0 && argc == 4) return connect_to(argv[2], atoi(argv[3]));
+  if (strcmp(name, "ask") == 0 && argc == 5) return ask(argv[2], atoi(argv[3]), argv[4]);
   if (strcmp(name, "syscalls") == 0) return syscalls();
   if (strcmp(name, "pid1") == 0) return pid1();
   if (strcmp(name, "flood") == 0 && argc == 3) return flood(atol(argv[2]));

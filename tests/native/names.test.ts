@@ -1,0 +1,165 @@
+/** Names below a wildcard: the name server of PID 1, and the connections to what it answers. */
+
+import assert from 'node:assert/strict'
+import { chownSync, mkdirSync } from 'node:fs'
+import { Socket } from 'node:net'
+import path from 'node:path'
+import { after, suite, test } from 'node:test'
+
+import * as fds from '../../src/fds/fds.ts'
+
+import { addressOf, ask, COVERED_ADDRESS, NAME_RECORDS, query, TYPE } from './dns.ts'
+import { Instance, isRoot, UID, Workshop } from './harness.ts'
+
+const workshop = new Workshop()
+after(() => workshop[Symbol.dispose]())
+
+/** As in native/ainit/names.h. */
+const NAMES_MAX = 512
+
+async function start(records: readonly (readonly [string, string])[] = []): Promise<Instance> {
+  const instance = await Instance.start(workshop, { records: [...NAME_RECORDS, ...records] })
+  const watch = await instance.watch()
+  await watch.event('exec')
+  watch.close()
+  return instance
+}
+
+/** What connecting says: nothing, or the system's message. */
+async function connectTo(instance: Instance, address: string, port: number): Promise<string> {
+  const session = await instance.exec(['/tmp/probe', 'connect', address, String(port)])
+  const { stdout, stderr } = await session.finish()
+  return stdout + stderr
+}
+
+suite('ainit: names below a wildcard', () => {
+  test('have an address each, the same when asked again; what no wildcard covers does not exist', async () => {
+    await using instance = await start()
+    const cases: readonly [name: string, code: number][] = [
+      ['a.example.com', 0],
+      ['A.Example.COM', 0],
+      ['b.a.example.com', 0],
+      ['_x-1.example.com', 0],
+      ['x.deep.example.com', 0],
+      ['example.com', 3],
+      ['aexample.com', 3],
+      ['a.example.com.evil.org', 3],
+      ['example.org', 3],
+      ['com', 3],
+      ['', 3],
+      ['1.0.64.127.in-addr.arpa', 3],
+    ]
+    const answers = await ask(
+      instance,
+      cases.map(([name], id) => query(name, { id })),
+    )
+    for (const [id, [name, code]] of cases.entries()) {
+      const answer = answers[id]
+      assert.deepEqual([answer?.id, answer?.code, answer?.question], [id, code, name])
+      if (code === 0) assert.match(answer?.address ?? '', COVERED_ADDRESS, name)
+      else assert.equal(answer?.address, undefined, name)
+    }
+    assert.equal(answers[0]?.address, answers[1]?.address)
+    assert.equal(new Set(answers.map((answer) => answer?.address)).size, 5)
+  })
+
+  test('names of /etc/hosts are known here, too', async () => {
+    await using instance = await start()
+    assert.equal(await addressOf(instance, 'localhost'), '127.0.0.1')
+    assert.equal(await addressOf(instance, 'hello.localhost'), '127.0.0.1')
+    assert.equal(await addressOf(instance, 'api.example.org'), '127.0.0.2')
+  })
+
+  test('have no other records, and that is no error', async () => {
+    await using instance = await start()
+    const types = [TYPE.AAAA, TYPE.HTTPS, TYPE.NS, TYPE.PTR]
+    for (const answer of await ask(
+      instance,
+      types.map((type) => query('a.example.com', { type })),
+    )) {
+      assert.deepEqual([answer?.code, answer?.address], [0, undefined])
+    }
+    const [any, ...unknown] = await ask(instance, [
+      query('a.example.com', { type: TYPE.ANY }),
+      ...types.map((type) => query('example.org', { type })),
+    ])
+    assert.match(any?.address ?? '', COVERED_ADDRESS)
+    for (const answer of unknown) assert.equal(answer?.code, 3)
+  })
+
+  test('a connection goes to egress with the name that was asked for', async () => {
+    const egressFolder = path.join(workshop.folder, 'names-egress')
+    mkdirSync(egressFolder, { mode: 0o711 })
+    const egressPath = path.join(egressFolder, 'egress.sock')
+    const listener = fds.listenSeqpacket(egressPath, 0o600)
+    if (isRoot) chownSync(egressPath, UID, UID)
+    await using instance = await start([
+      ['egress', egressFolder],
+      ['token', 'secret-token'],
+    ])
+    const address = await addressOf(instance, 'B.a.Example.com')
+    const answer = connectTo(instance, address, 443)
+    await readable(listener)
+    const connection = fds.acceptSeqpacket(listener)
+    assert.ok(connection !== undefined)
+    await readable(connection)
+    const message = fds.receive(connection, 512)
+    assert.ok(message !== undefined && message !== 'end')
+    assert.equal(message.bytes.toString(), 'secret-token b.a.example.com 443')
+    const [fd] = message.fds
+    assert.ok(fd !== undefined)
+    new Socket({ fd }).end('from outside\n')
+    assert.equal(await answer, 'from outside\n')
+    fds.close(connection)
+    fds.close(listener)
+  })
+
+  test('only the ports of their wildcards are there', async () => {
+    await using instance = await start()
+    const [plain, deep] = [
+      await addressOf(instance, 'a.example.com'),
+      await addressOf(instance, 'a.deep.example.com'),
+    ]
+    assert.match(await connectTo(instance, plain, 80), /Connection refused/)
+    assert.match(await connectTo(instance, deep, 81), /Connection refused/)
+    assert.match(await connectTo(instance, '127.100.0.1', 443), /Connection refused/)
+  })
+
+  test('the one used least recently is forgotten for a new one: its address is refused, and given to nobody', async () => {
+    await using instance = await start()
+    const first = await addressOf(instance, 'first.example.com')
+    const kept = await addressOf(instance, 'kept.example.com')
+    const others = Array.from({ length: NAMES_MAX }, (_, index) => query(`n${index}.example.com`))
+    const keep = query('kept.example.com')
+    const answers = await ask(
+      instance,
+      others.flatMap((each) => [each, keep]),
+    )
+    const addresses = answers.map((answer) => answer?.address)
+    assert.deepEqual(new Set(addresses.filter((_, index) => index % 2 === 1)), new Set([kept]))
+    assert.equal(new Set(addresses).size, NAMES_MAX + 1)
+    assert.ok(!addresses.includes(first))
+    assert.match(await connectTo(instance, first, 443), /Connection refused/)
+    assert.notEqual(await addressOf(instance, 'first.example.com'), first)
+  })
+
+  test('a name for which there is no place to listen is a failure of the server, said in the log', async () => {
+    await using instance = await Instance.start(workshop, {
+      args: ['/tmp/probe', 'serve', '0.0.0.0', '8443'],
+      records: [...NAME_RECORDS, ['wildcard', '8443:*.busy.test'], ['port', '8443']],
+    })
+    const watch = await instance.watch()
+    await watch.event('listen')
+    const [busy, other] = await ask(instance, [query('a.busy.test'), query('a.example.com')])
+    assert.equal(busy?.code, 2)
+    assert.equal(other?.code, 0)
+    assert.match(String(instance.readOut('log')), /no place to listen for a\.busy\.test/)
+  })
+})
+
+async function readable(fd: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const watch = fds.watchReadable(fd, resolve)
+  await promise
+  watch[Symbol.dispose]()
+}
