@@ -52,7 +52,7 @@ export interface TaskView {
   readonly instancesReady: number
   /** Sum over live instances; 0 when nothing runs. */
   readonly memoryBytes: number
-  /** Answered since the proxy started. */
+  /** Answered since the node started. */
   readonly requests: number
   readonly createdAtMs: number
   /** When the current revision was deployed. */

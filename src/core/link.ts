@@ -51,13 +51,23 @@ export interface InstanceRoute {
   readonly id: string
   /** A paused instance must be woken before use. */
   readonly state: 'running' | 'paused'
-  readonly endpoint: { readonly kind: 'descriptor' | 'socket'; readonly path: string }
+  readonly endpoint: {
+    readonly kind: 'descriptor' | 'socket'
+    readonly path: string
+    /** In place of the declared port, where several instances share the endpoint. */
+    readonly port?: number
+  }
   /** How it was started, for the `server-timing` of its first request. */
   readonly startKind: 'cold' | 'pooled' | 'restored'
 }
 
 export type ToProxy =
-  | { readonly type: 'table'; readonly tasks: readonly TaskRoute[] }
+  /** `carried` is for a proxy that hears it first: what its predecessor had counted, where it goes on. */
+  | {
+      readonly type: 'table'
+      readonly tasks: readonly TaskRoute[]
+      readonly carried?: Carried
+    }
   | { readonly type: 'task'; readonly task: TaskRoute }
   | { readonly type: 'gone'; readonly task: string }
   /**
@@ -103,7 +113,7 @@ export type FromProxy =
       /** CLOCK_MONOTONIC, nanoseconds. */
       readonly atNs: number
     }
-  /** Counters since the proxy started, at most once a second, only when changed. */
+  /** Counters, at most once a second, only when changed. */
   | { readonly type: 'counters'; readonly tasks: Readonly<Record<string, TaskCounters>> }
   /** A published port could not be bound. */
   | {
@@ -113,6 +123,13 @@ export type FromProxy =
       readonly hostPort: number
       readonly message: string
     }
+
+/** What proxies have counted, by the names of tasks and the ids of instances. */
+export interface Carried {
+  readonly tasks: Readonly<Record<string, TaskCounters>>
+  /** Requests. */
+  readonly instances: Readonly<Record<string, number>>
+}
 
 export interface InstanceActivity {
   readonly instance: string

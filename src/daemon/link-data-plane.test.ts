@@ -3,7 +3,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 
 import { temporaryFolder } from '../../tests/fixtures/images.ts'
-import type { FromProxy, TaskRoute, ToProxy } from '../core/link.ts'
+import type { Carried, FromProxy, TaskRoute, ToProxy } from '../core/link.ts'
 import { openLinkClient } from '../link/client.ts'
 import type { RawMessage } from '../link/connection.ts'
 
@@ -44,7 +44,7 @@ class Bench implements AsyncDisposable {
   async connect(): Promise<TestProxy> {
     const proxy = new TestProxy(this.#path, this)
     this.#resources.use(proxy)
-    await proxy.heard('table')
+    proxy.carried = (await proxy.heard('table')).carried
     return proxy
   }
 
@@ -68,6 +68,8 @@ class Bench implements AsyncDisposable {
 
 class TestProxy implements AsyncDisposable {
   readonly messages: ToProxy[] = []
+  /** What it was greeted with. */
+  carried: Carried | undefined
   readonly #bench: Bench
   readonly #client
 
@@ -222,7 +224,7 @@ test('of two proxies both have to be done, also one that came later', async () =
   assert.equal(await retire, 'drained')
 })
 
-test('counters of tasks that did not change stay, until the task or the proxy is another one', async () => {
+test('counters of tasks that did not change stay, until the task is another one; a new proxy goes on from them', async () => {
   await using bench = await Bench.open()
   const proxy = await bench.connect()
   bench.dataPlane.publish(route())
@@ -238,8 +240,19 @@ test('counters of tasks that did not change stay, until the task or the proxy is
   ])
   dataPlane.withdraw('hello')
   assert.deepEqual(all(), [['other', 2]])
-  await bench.connect()
-  assert.deepEqual(all(), [])
+  const id = 'other-1-abcdef'
+  dataPlane.grant({ instance: id, task: 'other', token: '', targets: [] })
+  const activity = { inFlight: 0, idleSinceMs: 0, requests: 7 }
+  proxy.say({
+    type: 'activity',
+    instances: [id, 'unknown'].map((one) => ({ instance: one, ...activity })),
+  })
+  await bench.until(() => bench.received.length === 3)
+  const { carried } = await bench.connect()
+  assert.deepEqual(carried, { tasks: { other: counters(2) }, instances: { [id]: 7 } })
+  assert.deepEqual(all(), [['other', 2]])
+  dataPlane.revoke(id)
+  assert.deepEqual((await bench.connect()).carried?.instances, {})
 })
 
 test('a port that could not be bound is told until it is tried again', async () => {

@@ -43,8 +43,10 @@ export class LinkDataPlane implements DataPlane {
   readonly #drains = new Drains<LinkPeer<ToProxy>>((peer, instance, mode) =>
     peer.send({ type: 'drain', instance, mode }),
   )
-  /** The proxy tells those that changed. */
+  /** The proxy tells those that changed, and a new proxy goes on from them. */
   readonly #counters = new Map<string, TaskCounters>()
+  /** The same, by instance. */
+  readonly #requests = new Map<string, number>()
   /** Tasks that the proxy has sent a wake for since it last heard of them. */
   readonly #asked = new Set<string>()
   /** Resolves when a proxy is connected for the first time. */
@@ -57,10 +59,13 @@ export class LinkDataPlane implements DataPlane {
       name: 'proxy',
       parse: parseFromProxy,
       onHello: (peer) => {
-        // It repeats what it still knows, and tries again what another one could not bind.
-        this.#counters.clear()
+        // It tries again what another one could not bind.
         this.#publishFailures.clear()
-        peer.send({ type: 'table', tasks: [...this.#routes.values()] })
+        const carried = {
+          tasks: Object.fromEntries(this.#counters),
+          instances: Object.fromEntries(this.#requests),
+        }
+        peer.send({ type: 'table', tasks: [...this.#routes.values()], carried })
         this.#drains.join(peer)
         this.#first.resolve()
         listener.onProxyConnected()
@@ -95,7 +100,7 @@ export class LinkDataPlane implements DataPlane {
     return this.#egresses.isPresent
   }
 
-  /** Since the proxy started. */
+  /** Of what proxies have told since this process or the proxy started, whichever was earlier. */
   counters(task: string): TaskCounters | undefined {
     return this.#counters.get(task)
   }
@@ -155,6 +160,7 @@ export class LinkDataPlane implements DataPlane {
   }
 
   revoke(instance: string): void {
+    this.#requests.delete(instance)
     if (this.#grants.delete(instance)) this.#egresses.send({ type: 'revoke', instance })
   }
 
@@ -163,6 +169,11 @@ export class LinkDataPlane implements DataPlane {
     if (message.type === 'counters') {
       for (const [task, counters] of Object.entries(message.tasks)) {
         if (this.#routes.has(task)) this.#counters.set(task, counters)
+      }
+    }
+    if (message.type === 'activity') {
+      for (const { instance, requests } of message.instances) {
+        if (this.#grants.has(instance)) this.#requests.set(instance, requests)
       }
     }
     if (message.type === 'publishFailed') {

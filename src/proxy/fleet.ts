@@ -6,7 +6,8 @@
  */
 
 import type { StartKind } from '../core/instance.ts'
-import type { ErrorBody, InstanceRoute, RevisionRoute, TaskRoute } from '../core/link.ts'
+import type { Carried, ErrorBody, InstanceRoute, RevisionRoute } from '../core/link.ts'
+import type { TaskCounters, TaskRoute } from '../core/link.ts'
 import { SharedParts } from '../core/shared.ts'
 
 import { Pool, type StreamOpener } from './upstream/pool.ts'
@@ -193,6 +194,16 @@ export class Task {
     return this.#counters
   }
 
+  /** Goes on from what another proxy had counted. */
+  carry({ statuses, starts, ...sums }: TaskCounters): void {
+    const fresh = buildCounters()
+    this.#counters = {
+      ...sums,
+      statuses: { ...fresh.statuses, ...statuses },
+      starts: { ...fresh.starts, ...starts },
+    }
+  }
+
   /** There is something to report of it. */
   get isCounted(): boolean {
     return this.#counters !== undefined
@@ -251,6 +262,15 @@ export class Fleet {
       if (!task.revisions.includes(revision)) revision.instances = NO_INSTANCES
     for (const instance of dropped) this.#unlist(instance)
     return task
+  }
+
+  /** Goes on from what another proxy had counted; before anything is counted here. */
+  carry({ tasks, instances }: Carried): void {
+    for (const [name, counters] of Object.entries(tasks)) this.#tasks.get(name)?.carry(counters)
+    for (const [id, requests] of Object.entries(instances)) {
+      const instance = this.#instances.get(id)
+      if (instance !== undefined) instance.requests = requests
+    }
   }
 
   remove(name: string): Task | undefined {

@@ -7,7 +7,7 @@ import type { Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import { BlockList, isIPv6, type Server as NetServer } from 'node:net'
 
-import type { FromProxy, TaskRoute, ToProxy } from '../core/link.ts'
+import type { Carried, FromProxy, TaskRoute, ToProxy } from '../core/link.ts'
 import { openLinkClient, type LinkClient } from '../link/client.ts'
 import type { RawMessage } from '../link/connection.ts'
 
@@ -147,7 +147,7 @@ export class Proxy implements AsyncDisposable {
   #apply(message: ToProxy): void {
     switch (message.type) {
       case 'table':
-        this.#replace(message.tasks)
+        this.#replace(message.tasks, message.carried)
         return
       case 'task':
         this.#update(message.task)
@@ -171,10 +171,11 @@ export class Proxy implements AsyncDisposable {
     }
   }
 
-  #replace(tasks: readonly TaskRoute[]): void {
+  #replace(tasks: readonly TaskRoute[], carried: Carried | undefined): void {
     const listed = new Set(tasks.map(({ task }) => task))
     for (const name of this.#fleet.tasks.keys()) if (!listed.has(name)) this.#remove(name)
     for (const task of tasks) this.#update(task)
+    if (!this.#hasTable && carried !== undefined) this.#fleet.carry(carried)
     this.#hasTable = true
     this.#told.resolve()
   }

@@ -171,6 +171,17 @@ suite('processes of a node end under load', () => {
     assert.equal((await node.get('routed')).body, first.body)
   })
 
+  test('the proxy is killed, then control: what was counted stays counted', async () => {
+    await deploy('counted', 'stop_after = "1h"')
+    for (let index = 0; index < 3; index++) await node.get('counted')
+    await untilCounted(node, 3)
+    for (const [index, name] of (['proxy', 'control', 'proxy'] as const).entries()) {
+      await killProcess(node, name)
+      await node.get('counted')
+      await untilCounted(node, 4 + index)
+    }
+  })
+
   test('the proxy is killed with streams: they end, and do not keep the instance awake', async () => {
     await deploy('streamed', 'pause_after = "300ms"\nstop_after = "1h"')
     await node.get('streamed')
@@ -213,4 +224,14 @@ suite('processes of a node end under load', () => {
 async function eventsOf(node: TestNode, task: string) {
   const lines = (await node.ok('events', '--task', task, '--json')).trim().split('\n')
   return lines.map((line): { readonly type: string; readonly atMs: number } => JSON.parse(line))
+}
+
+/** Resolves when the task, its statuses and its instance have as many. */
+async function untilCounted(node: TestNode, count: number): Promise<void> {
+  await node.until(`${count} requests`, async () => {
+    const [instance] = await instancesOf(node, 'counted')
+    const { requests, counters } = await node.describe('counted')
+    const counts = [requests, counters?.statuses['2xx'], instance?.requests]
+    return counts.every((one) => one === count) ? true : undefined
+  })
 }
