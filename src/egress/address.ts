@@ -68,6 +68,7 @@ const RANGES_V6: readonly Range[] = [
   ['::', 0, 'unusable'],
 ]
 
+const MAPPED = bytesOfV6('::ffff:0:0')
 const COMPILED_V4 = RANGES_V4.map(compileRange)
 const COMPILED_V6 = RANGES_V6.map(compileRange)
 
@@ -76,6 +77,16 @@ export function classifyAddress(address: string): AddressKind {
   if (isIPv4(address)) return classify(bytesOfV4(address), COMPILED_V4)
   if (isIPv6(address) && !address.includes('%')) return classify(bytesOfV6(address), COMPILED_V6)
   return 'unusable'
+}
+
+/**
+ * The same text for every way to write an address, also for an IPv4 address within IPv6 (`::ffff:10.0.0.1`).
+ *
+ * @param address  valid, without a zone
+ */
+export function canonicalAddress(address: string): string {
+  const bytes = isIPv4(address) ? bytesOfV4(address) : bytesOfV6(address)
+  return (hasPrefix(bytes, MAPPED, 96) ? bytes.slice(12) : bytes).join('.')
 }
 
 interface CompiledRange {

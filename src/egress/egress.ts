@@ -16,7 +16,7 @@ import { close } from '../fds/fds.ts'
 
 import { dial } from './dial.ts'
 import { Intake } from './intake.ts'
-import { findTarget, Policy } from './policy.ts'
+import { findTarget, namedAddresses, Policy } from './policy.ts'
 import { Reporter } from './report.ts'
 import { parseRelayRequest, type RelayRequest } from './request.ts'
 import { resolveAllowed, type Resolver } from './resolve.ts'
@@ -205,7 +205,11 @@ export class Egress implements AsyncDisposable {
     if (target.kind === 'task') {
       return await openTunnel(this.#options.tunnelPath, target, grant.task, signal)
     }
-    const resolving = resolveAllowed(name, target.isPrivateAllowed, this.#options.resolver)
+    const exceptions = {
+      isPrivateAllowed: target.isPrivateAllowed,
+      named: namedAddresses(grant.targets, target.port),
+    }
+    const resolving = resolveAllowed(name, exceptions, this.#options.resolver)
     const addresses = await untilAborted(resolving, signal)
     return await dial(addresses, target.port, signal)
   }

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 
 import type { Grant, GrantTarget } from '../core/link.ts'
+import { isCovered } from '../core/outside-host.ts'
 
 import type { RelayRequest } from './request.ts'
 
@@ -61,11 +62,14 @@ export function findTarget(
   )
 }
 
-/** Whether `*.example.com` covers the name: one label or more in front, never the domain itself. */
-function isCovered(name: string, pattern: string): boolean {
-  if (!pattern.startsWith('*.') || isIP(name) !== 0) return false
-  const suffix = pattern.slice(1)
-  return name.length > suffix.length && name.endsWith(suffix) && !name.startsWith('.')
+/** The addresses that are declared as such, local ones included, on one port. */
+export function namedAddresses(targets: readonly GrantTarget[], port: number): readonly string[] {
+  return targets
+    .filter(
+      (target) => target.kind === 'host' && target.isPrivateAllowed && isIP(target.name) !== 0,
+    )
+    .filter((target) => target.port === port)
+    .map(({ name }) => name)
 }
 
 function hashOf(token: string): string {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { suite, test } from 'node:test'
+import { suite, test, type TestContext } from 'node:test'
 
 import type { GrantTarget } from '../../src/core/link.ts'
 
-import { endOf, grantTo, listenTcp, localHost, openFixture, relay } from './fixture.ts'
+import { endOf, grantTo, ipv6Missing, listenTcp, localHost, openFixture, relay } from './fixture.ts'
 
 const publicHost = (name: string, port: number): GrantTarget => ({
   kind: 'host',
@@ -36,8 +36,14 @@ const CASES: readonly Case[] = [
   refused('api.example.com', ['::1', '::ffff:127.0.0.1', '64:ff9b::7f00:1']),
   refused('api.example.com', ['10.0.0.1', '192.168.1.1', '172.16.0.1', '100.64.0.1', 'fd00::1']),
   refused('api.example.com', ['0.0.0.0', '::', '224.0.0.1', '255.255.255.255', 'ff02::1']),
+  refused('api.example.com', ['fe80::1', 'fec0::1', 'fd12:3456::1', '2001:db8::1', '3fff::1']),
+  refused('api.example.com', ['::127.0.0.1', '2002:7f00:1::', '2002:a00:1::1', '64:ff9b:1::1']),
+  refused('api.example.com', ['::ffff:10.0.0.1', '64:ff9b::a9fe:a9fe', '2001:0:4136:e378::']),
   refused('127.0.0.1', []),
   refused('::1', []),
+  refused('fd00::1', []),
+  refused('::ffff:127.0.0.1', []),
+  refused('ff02::1', [], true),
   refused('169.254.169.254', []),
   refused('api.example.com', ['169.254.169.254', 'fd00:ec2::254', '169.254.1.1', 'fe80::1'], true),
   refused('0.0.0.0', [], true),
@@ -45,6 +51,17 @@ const CASES: readonly Case[] = [
     ...refused('api.example.com', []),
     what: 'a name without an address',
     reason: 'NAME_UNKNOWN',
+  },
+  {
+    ...refused('a.example.com', ['127.0.0.1', 'fd00::1']),
+    what: 'a name below a wildcard that leads to this machine',
+    declared: '*.example.com',
+  },
+  {
+    ...refused('127.0.0.1', [], true),
+    what: 'an address, by a wildcard',
+    declared: '*.0.0.1',
+    reason: 'TARGET_UNDECLARED',
   },
   {
     ...refused('www.example.com', ['127.0.0.1'], true),
@@ -173,6 +190,75 @@ suite('an address is checked', () => {
     egress.apply({ type: 'policy', grants: [grantTo(localHost('*.example.com', port))] })
     assert.equal(await endOf(await relay(t, path, `t1 a.b.example.com ${port}`)), 'end')
     assert.deepEqual(asked, ['a.b.example.com'])
+  })
+})
+
+suite('a name leads to an address that is not public', () => {
+  const hosts = ['api.example.com', '*.wild.example.com']
+
+  /** Whether a name with these addresses is reached, where an address is declared beside it. */
+  async function attempt(
+    t: TestContext,
+    name: string,
+    addresses: readonly string[],
+    named: GrantTarget,
+    port: number,
+  ): Promise<string> {
+    const { egress, path } = await openFixture(t, { resolver: async () => addresses })
+    const targets = [...hosts.map((host) => publicHost(host, port)), named]
+    egress.apply({ type: 'policy', grants: [grantTo(...targets)] })
+    return await endOf(await relay(t, path, `t1 ${name} ${port}`))
+  }
+
+  test('that is declared too, with the same port', async (t) => {
+    const port = await listenTcp(t, (socket) => socket.end('hi'))
+    const address = localHost('127.0.0.1', port)
+    for (const name of ['api.example.com', 'a.wild.example.com']) {
+      assert.equal(await attempt(t, name, ['127.0.0.1'], address, port), 'end', name)
+      assert.equal(await attempt(t, name, ['::ffff:7f00:1'], address, port), 'end', name)
+    }
+  })
+
+  test('and never to its neighbour, or to another port of it', async (t) => {
+    const port = await listenTcp(t, () => assert.fail('the host was reached'))
+    const refuse = async (addresses: readonly string[], named: GrantTarget) =>
+      assert.equal(await attempt(t, 'api.example.com', addresses, named, port), 'ECONNRESET')
+    await refuse(['127.0.0.1'], localHost('127.0.0.2', port))
+    await refuse(['127.0.0.1'], localHost('127.0.0.1', 1))
+    await refuse(['127.0.0.1'], localHost('::1', port))
+    // What a name is allowed to lead to says nothing of other names.
+    await refuse(['127.0.0.1'], localHost('local.example.com', port))
+  })
+})
+
+suite('over IPv6', async () => {
+  const skip = await ipv6Missing()
+
+  test('a host that has no other address is reached', { skip }, async (t) => {
+    const port = await listenTcp(t, (socket) => socket.end('hi'), '::1')
+    const { egress, path } = await openFixture(t, { resolver: async () => ['::1'] })
+    egress.apply({ type: 'policy', grants: [grantTo(localHost('api.example.com', port))] })
+    assert.equal(await endOf(await relay(t, path, `t1 api.example.com ${port}`)), 'end')
+  })
+
+  test(
+    'an address that is declared is reached, and its name where it has one',
+    { skip },
+    async (t) => {
+      const port = await listenTcp(t, (socket) => socket.end('hi'), '::1')
+      const { egress, path } = await openFixture(t, { resolver: async () => ['0:0:0:0:0:0:0:1'] })
+      const targets = [localHost('::1', port), publicHost('api.example.com', port)]
+      egress.apply({ type: 'policy', grants: [grantTo(...targets)] })
+      assert.equal(await endOf(await relay(t, path, `t1 ::1 ${port}`)), 'end')
+      assert.equal(await endOf(await relay(t, path, `t1 api.example.com ${port}`)), 'end')
+    },
+  )
+
+  test('a host of both families is reached by the one that answers', { skip }, async (t) => {
+    const port = await listenTcp(t, (socket) => socket.end('hi'), '::1')
+    const { egress, path } = await openFixture(t, { resolver: async () => ['127.0.0.1', '::1'] })
+    egress.apply({ type: 'policy', grants: [grantTo(localHost('api.example.com', port))] })
+    assert.equal(await endOf(await relay(t, path, `t1 api.example.com ${port}`)), 'end')
   })
 })
 

@@ -72,16 +72,29 @@ export function localHost(name: string, port: number): GrantTarget {
 export async function listenTcp(
   t: TestContext,
   onConnection: (socket: Socket) => void,
+  host: '127.0.0.1' | '::1' = '127.0.0.1',
 ): Promise<number> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => {})
     t.after(() => socket.destroy())
     onConnection(socket)
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(0, host)
   await once(server, 'listening')
   t.after(() => server.close())
   return portOf(server)
+}
+
+/** Why tests that need \`::1\` cannot run here; false where they can. */
+export async function ipv6Missing(): Promise<string | false> {
+  const server = createServer().listen(0, '::1')
+  try {
+    await once(server, 'listening')
+    server.close()
+    return false
+  } catch {
+    return 'this machine has no IPv6'
+  }
 }
 
 /** Connects as a task does, and hands the accepted end to the relay as ainit does. */
