@@ -1,8 +1,9 @@
 /** Addresses in configuration: where a host listens, and which outside hosts may be reached. */
 
-import { isIPv4, isIPv6 } from 'node:net'
+import { BlockList, isIPv4, isIPv6 } from 'node:net'
 
 import { QuiverError } from '../core/error.ts'
+import { isWildcard } from '../core/outside-host.ts'
 import type { OutsideHost } from '../core/task.ts'
 
 export interface ListenAddress {
@@ -46,11 +47,20 @@ const PORTS: Readonly<Record<OutsideHost['scheme'], number | undefined>> = {
   https: 443,
   tcp: undefined,
 }
+/** "This host", and groups of hosts: nobody's own. */
+const NOT_HOSTS = new BlockList()
+NOT_HOSTS.addSubnet('0.0.0.0', 8, 'ipv4')
+NOT_HOSTS.addSubnet('224.0.0.0', 3, 'ipv4')
+NOT_HOSTS.addAddress('::', 'ipv6')
+NOT_HOSTS.addSubnet('ff00::', 8, 'ipv6')
+const LINK_LOCAL = new BlockList()
+LINK_LOCAL.addSubnet('fe80::', 10, 'ipv6')
 const HOST_LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/
 
 /**
  * Reads `https://api.example.com`, `http://10.0.0.5:8080`, `tcp://db.example.com:5432`. Without a scheme a host
- * means https, and a host with a port means tcp. `*.example.com` is read too: rules.ts says that it is not there yet.
+ * means https, and a host with a port means tcp. `*.example.com` is every name below `example.com`. An IPv6 address stands
+ * in brackets; it becomes what RFC 5952 recommends, so that one address is always the same text.
  *
  * @throws QuiverError `invalid_argument/ALLOW_INVALID`
  */
@@ -106,21 +116,62 @@ function parseScheme(
 }
 
 function parseHost(text: string, bracketed: string | undefined, plain = ''): string {
-  if (bracketed !== undefined) {
-    if (isIPv6(bracketed) && !bracketed.includes('%')) return bracketed.toLowerCase()
-    throw invalid(text, 'has an invalid IPv6 address', 'Write it as "tcp://[2001:db8::1]:5432".')
-  }
+  if (bracketed !== undefined) return parseIpv6(text, bracketed)
   const host = plain.toLowerCase().replace(/\.$/, '')
-  const labels = (host.startsWith('*.') ? host.slice(2) : host).split('.')
-  const isWide = host.startsWith('*.') && labels.length < 2
-  if (host === '*' || isWide) {
-    throw invalid(text, 'allows too much', 'Name the hosts: "https://api.example.com".')
-  }
-  if (/^[0-9.]+$/.test(host) && !isIPv4(host)) {
-    throw invalid(text, 'has an invalid IPv4 address', 'Write four numbers from 0 to 255.')
-  }
+  if (/^[0-9.]+$/.test(host)) return parseIpv4(text, host)
+  if (host.includes('*')) checkWildcard(text, host)
+  const labels = (isWildcard(host) ? host.slice(2) : host).split('.')
   if (host.length <= 253 && labels.every((label) => HOST_LABEL.test(label))) return host
   throw notAHost(text)
+}
+
+function parseIpv4(text: string, host: string): string {
+  if (!isIPv4(host)) {
+    throw invalid(text, 'has an invalid IPv4 address', 'Write four numbers from 0 to 255.')
+  }
+  if (NOT_HOSTS.check(host, 'ipv4')) throw notOneHost(text)
+  return host
+}
+
+function parseIpv6(text: string, address: string): string {
+  if (!isIPv6(address) || address.includes('%')) {
+    throw invalid(text, 'has an invalid IPv6 address', 'Write it as "tcp://[2001:db8::1]:5432".')
+  }
+  const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1)
+  if (canonical.startsWith('::ffff:')) {
+    const hint = 'Write the IPv4 address alone, as four numbers: it is reached by both.'
+    throw invalid(text, 'is an IPv4 address within IPv6', hint)
+  }
+  if (LINK_LOCAL.check(canonical, 'ipv6')) {
+    const hint =
+      'It belongs to one interface of the machine, which a task has not: use another of the host.'
+    throw invalid(text, 'is a link-local address', hint)
+  }
+  if (NOT_HOSTS.check(canonical, 'ipv6')) throw notOneHost(text)
+  return canonical
+}
+
+/** `*.` in front of two labels or more: what is below `com` is everybody's. */
+function checkWildcard(text: string, host: string): void {
+  const domain = host.replace(/^\*\.?/, '')
+  if (domain.includes('*') || (host !== '*' && !isWildcard(host))) {
+    const hint = 'It stands for all labels in front, and for nothing else: "https://*.example.com".'
+    throw invalid(text, 'has a star where none may be', hint)
+  }
+  if (/^[0-9.]+$/.test(domain) && domain !== '') {
+    throw invalid(text, 'has a star before an address', 'Name the addresses one by one.')
+  }
+  if (domain.includes('.')) return
+  const hint = 'Name the hosts, or the domain that they are below: "https://*.example.com".'
+  throw invalid(text, 'allows too much', hint)
+}
+
+function notOneHost(text: string): QuiverError {
+  return invalid(
+    text,
+    'is not the address of a host',
+    'Write the address that the host itself has.',
+  )
 }
 
 function notAHost(text: string): QuiverError {

@@ -10,6 +10,12 @@ import { loadManifest, parseManifest } from './manifest.ts'
 
 const HEAD = 'name = "hello"\nruntime = "node@26"\n'
 
+/** 40 names, all with the ports of 40 wildcards that cover them. */
+const MANY_HOSTS = Array.from({ length: 40 }, (_, index) => [
+  `tcp://h${index}.a.com:1000`,
+  `tcp://*.a.com:${1000 + index}`,
+]).flat()
+
 /** The error that a text gives. */
 function errorOf(text: string): QuiverError {
   try {
@@ -140,14 +146,29 @@ suite('parseManifest()', () => {
       /has a path[^]*write "https:\/\/a\.com"/,
     ],
     [
-      'all hosts below a domain',
-      `${HEAD}allow = ["https://a.com", "https://*.a.com"]`,
-      /:3:27: allow\[1\]: .*not there yet[^]*"https:\/\/api\.a\.com"/,
+      'all hosts of a top-level domain',
+      `${HEAD}allow = ["https://a.com", "https://*.com"]`,
+      /:3:27: allow\[1\]: .*allows too much[^]*"https:\/\/\*\.example\.com"/,
     ],
     [
-      'an IPv6 address to allow',
-      `${HEAD}allow = ["tcp://[2001:db8::1]:5432"]`,
-      /allow\[0\]: is an IPv6 address: this is not there yet/,
+      'a host and port twice',
+      `${HEAD}allow = ["https://a.com", "tcp://A.com:443"]`,
+      /:3:27: allow\[1\]: tcp:\/\/a\.com:443 is the same host and port as allow\[0\]/,
+    ],
+    [
+      'more to reach than there is room for',
+      `${HEAD}allow = ${JSON.stringify(MANY_HOSTS)}`,
+      /:3:1: allow: needs 1600 hosts and ports.*room for 256/,
+    ],
+    [
+      'one name for an upstream and a wildcard',
+      `${HEAD}allow = ["https://*.local.test"]\n[[connect]]\ntask = "db"\nas = "db.local.test"`,
+      /connect\[0\]\.as: "db\.local\.test" is a host of "allow" too, by "\*\.local\.test"/,
+    ],
+    [
+      'a port that a wildcard needs',
+      `${HEAD}allow = ["http://*.a.com:8000"]\n[http]\nport = 8000`,
+      /8000 is needed inside the instance to reach \*\.a\.com:8000/,
     ],
     [
       'reaching without a network',

@@ -1,14 +1,17 @@
 /** Rules between the keys of a manifest: what no single value can break. Each returns all it finds. */
 
-import { isIPv6 } from 'node:net'
-
 import { nearestName, parseName } from '../core/name.ts'
+import { isCovered, listNamedHosts } from '../core/outside-host.ts'
 import { parseRoute, routeKey } from '../core/route.ts'
 
+import { formatListenAddress, formatOutsideHost } from './address.ts'
 import { checkEnvironment } from './env.ts'
 import type { KeyPath } from './positions.ts'
 import type { Problem } from './problem.ts'
 import type { Manifest } from './schema.ts'
+
+/** Places to listen inside an instance (`RELAYS_MAX` of native/ainit/relay.h). */
+const REACHED_MAX = 256
 
 export function checkManifest(manifest: Manifest): readonly Problem[] {
   return [
@@ -78,7 +81,7 @@ function checkPorts({ http, port: ports, health }: Manifest): Problem[] {
     }
     inside.set(port, owner ?? `port[${index}].port`)
     if (publish === undefined) continue
-    const address = `${publish.address}:${publish.port}`
+    const address = formatListenAddress(publish)
     const first = outside.get(address)
     outside.set(address, first ?? index)
     if (first === undefined) continue
@@ -110,19 +113,21 @@ function checkNetwork({ network, allow, connect }: Manifest): Problem[] {
   ]
 }
 
-/** Inside, names are found in /etc/hosts, which has no word for "any name below"; and relays speak IPv4. */
-function checkAllow({ allow }: Manifest): Problem[] {
-  return allow.flatMap(({ host }, index): Problem[] => {
-    if (isIPv6(host)) {
-      const message = 'is an IPv6 address: this is not there yet, it comes in a later version'
-      const hint = 'Give the host a name, or use its IPv4 address.'
-      return [{ path: ['allow', index], at: 'value', message, hint, isLater: true }]
-    }
-    if (!host.startsWith('*.')) return []
-    const message = `all hosts below ${host.slice(2)}: this is not there yet, wildcards come in a later version`
-    const hint = `Name each host that it reaches, such as "https://api.${host.slice(2)}".`
-    return [{ path: ['allow', index], at: 'value', message, hint, isLater: true }]
+function checkAllow({ allow, connect }: Manifest): Problem[] {
+  const owners = new Map<string, number>()
+  const repeated = allow.flatMap((rule, index): Problem[] => {
+    const key = `${rule.host} ${rule.port}`
+    const first = owners.get(key)
+    if (first === undefined) owners.set(key, index)
+    if (first === undefined) return []
+    const message = `${formatOutsideHost(rule)} is the same host and port as allow[${first}]`
+    return [wrong(['allow', index], message, 'Keep one of them.')]
   })
+  const count = listNamedHosts(allow).length + connect.length
+  if (count <= REACHED_MAX) return repeated
+  const message = `needs ${count} hosts and ports, with those that wildcards give; there is room for ${REACHED_MAX}`
+  const hint = 'Leave out names that a wildcard covers anyway.'
+  return repeated.concat(wrongKey(['allow'], message, hint))
 }
 
 function checkConnections({ name, connect, allow }: Manifest): Problem[] {
@@ -137,11 +142,12 @@ function checkConnections({ name, connect, allow }: Manifest): Problem[] {
     }
     if (as === 'localhost')
       problems.push(wrong(named, '"localhost" is the instance itself', 'Choose another name.'))
-    if (allow.some(({ host }) => host === as)) {
+    const other = allow.find(({ host }) => host === as || isCovered(as, host))
+    if (other !== undefined) {
       problems.push(
         wrong(
           named,
-          `"${as}" is a host of "allow" too`,
+          `"${as}" is a host of "allow" too${other.host === as ? '' : `, by "${other.host}"`}`,
           'Give the connection another name with "as".',
         ),
       )

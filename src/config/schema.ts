@@ -98,7 +98,9 @@ export const ManifestSchema = z.strictObject({
     .array(field.parsed(parseOutsideHost))
     .max(100)
     .default([])
-    .describe('Outside hosts it may reach: `https://host`, `http://host:port`, `tcp://host:port`.')
+    .describe(
+      'Outside hosts it may reach: `https://host`, `http://host:port`, `tcp://host:port`. `*.example.com` is every name below `example.com`; IPv6 addresses stand in brackets.',
+    )
     .meta({ examples: [['https://api.example.com']] }),
   writable: z
     .boolean()

@@ -47,11 +47,15 @@ export interface InstancePlan {
   readonly binaryTree: string
   readonly imageTree: string
   readonly entry: string
+  /** Folders and files of the host that the instance sees beside its trees, read-only. */
+  readonly mounts: readonly Mount[]
   /** Complete environment. Kept out of the folder's JSON: it may hold secrets. */
   readonly env: Readonly<Record<string, string>>
   readonly uidIndex: number
   /** What the instance may reach, each under an address and port of its own inside. */
   readonly relays: readonly Relay[]
+  /** Names beyond those of `relays`, each of which gets an address inside when it is first looked up. */
+  readonly wildcards: readonly Wildcard[]
   /** Proves to the egress relay which instance is asking. 32 hexadecimal digits. */
   readonly token: string
   readonly stdio: StdioPlan
@@ -59,11 +63,24 @@ export interface InstancePlan {
   readonly isRun: boolean
 }
 
+export interface Mount {
+  /** Absolute, on the host. */
+  readonly source: string
+  /** Absolute, inside: a file or folder that its tree has. */
+  readonly target: string
+}
+
 export interface Relay {
   /** Host name inside, for /etc/hosts. */
   readonly name: string
-  /** 127.x address inside. */
+  /** Inside: 127.x, or what the name is, if that is an address. */
   readonly address: string
+  readonly port: number
+}
+
+export interface Wildcard {
+  /** `*.` and a domain, in lower case. */
+  readonly pattern: string
   readonly port: number
 }
 
@@ -134,6 +151,8 @@ export interface Instance extends AsyncDisposable {
 export interface Endpoint {
   readonly kind: 'descriptor' | 'socket'
   readonly path: string
+  /** Of this instance alone, in place of the port that is asked for: several instances share the endpoint. */
+  readonly port?: number
 }
 
 export interface ExecRequest {

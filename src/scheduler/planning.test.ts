@@ -77,9 +77,35 @@ test('each name has an address of its own inside, and all its ports share it', (
   }
 })
 
+const WILD: Pick<TaskSpec, 'allow'> = {
+  allow: [
+    { scheme: 'tcp', host: 'api.example.com', port: 8443 },
+    { scheme: 'https', host: '*.example.com', port: 443 },
+    { scheme: 'tcp', host: '2001:db8::1', port: 5432 },
+  ],
+}
+
+test('a wildcard has no address yet, and gives its port to the names that it covers', () => {
+  assert.deepEqual(planRelays({ ...spec, ...WILD }), [
+    { name: 'api.example.com', address: '127.0.0.2', port: 8443 },
+    { name: 'api.example.com', address: '127.0.0.2', port: 443 },
+    { name: '2001:db8::1', address: '2001:db8::1', port: 5432 },
+  ])
+  assert.deepEqual(plan(WILD).wildcards, [{ pattern: '*.example.com', port: 443 }])
+})
+
+test('a wildcard is granted as it is written, and leads to public addresses only', () => {
+  assert.deepEqual(planGrant(plan(WILD)).targets, [
+    { kind: 'host', name: 'api.example.com', port: 8443, isPrivateAllowed: false },
+    { kind: 'host', name: '*.example.com', port: 443, isPrivateAllowed: false },
+    { kind: 'host', name: '2001:db8::1', port: 5432, isPrivateAllowed: true },
+  ])
+})
+
 test('without a private network there is nothing to reach', () => {
   for (const network of ['none', 'host'] as const) {
     assert.deepEqual(planRelays({ ...spec, ...REACHES, network }), [])
+    assert.deepEqual(plan({ ...WILD, network }).wildcards, [])
     assert.deepEqual(planGrant(plan({ ...REACHES, network })).targets, [])
   }
 })

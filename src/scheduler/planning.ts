@@ -1,11 +1,12 @@
 /** From a revision to what a driver is told: identity, environment, relays, grants. Pure but for randomness. */
 
 import { randomBytes } from 'node:crypto'
-import { isIP, isIPv4 } from 'node:net'
+import { isIP } from 'node:net'
 
 import type { Grant, GrantTarget } from '../core/link.ts'
+import { isWildcard, listNamedHosts } from '../core/outside-host.ts'
 import type { Revision, TaskSpec } from '../core/task.ts'
-import type { InstancePlan, Relay, StdioPlan } from '../drivers/driver.ts'
+import type { InstancePlan, Relay, StdioPlan, Wildcard } from '../drivers/driver.ts'
 import type { StoredBinary } from '../images/images.ts'
 
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567'
@@ -35,8 +36,10 @@ export function planInstance(
     revision: number,
     spec,
     entry: binary.config.entry,
+    mounts: [],
     env: planEnv(spec, binary, id),
     relays: planRelays(spec),
+    wildcards: planWildcards(spec),
     token: randomBytes(16).toString('hex'),
   }
 }
@@ -59,11 +62,20 @@ export function taskOfInstance(id: string): string {
 export function planRelays(spec: TaskSpec): readonly Relay[] {
   if (spec.network !== 'private') return []
   const addresses = new Map<string, string>()
-  return planTargets(spec).map(({ name, port }) => {
-    const address = isIPv4(name) ? name : (addresses.get(name) ?? relayAddress(addresses.size))
+  const tasks = spec.connect.map(({ as, port }) => ({ host: as, port }))
+  return [...tasks, ...listNamedHosts(spec.allow)].map(({ host: name, port }) => {
+    const address = isIP(name) === 0 ? (addresses.get(name) ?? relayAddress(addresses.size)) : name
     addresses.set(name, address)
     return { name, address, port }
   })
+}
+
+/** What has no name yet: ainit gives each name an address when it is asked for. */
+export function planWildcards(spec: TaskSpec): readonly Wildcard[] {
+  if (spec.network !== 'private') return []
+  return spec.allow
+    .filter(({ host }) => isWildcard(host))
+    .map(({ host, port }) => ({ pattern: host, port }))
 }
 
 export function planGrant(plan: InstancePlan): Grant {

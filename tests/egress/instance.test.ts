@@ -42,7 +42,10 @@ async function openNode(resources: AsyncDisposableStack) {
   resources.defer(() => {
     for (const group of globSync(`/sys/fs/cgroup/{,*/}quiver/${nodeId}`)) rmdirSync(group)
   })
-  const plan = (relays: InstancePlan['relays']): InstancePlan => ({
+  const plan = (
+    relays: InstancePlan['relays'],
+    wildcards: InstancePlan['wildcards'] = [],
+  ): InstancePlan => ({
     id: `egress-1-${randomBytes(3).toString('hex')}`,
     task: 'egress',
     revision: 1,
@@ -53,6 +56,8 @@ async function openNode(resources: AsyncDisposableStack) {
     env: { PATH: '/usr/bin' },
     uidIndex: 0,
     relays,
+    mounts: [],
+    wildcards,
     token: 't1',
     stdio: { isTerminal: false, isHeld: false, hasStdin: false },
     isRun: false,
@@ -141,5 +146,45 @@ suite('an instance', () => {
     assert.match(direct.problems, /Connection refused/)
     const unknown = await run(instance, 'wget', '-q', '-O-', 'http://www.example.com/')
     assert.match(unknown.problems, /bad address/)
+  })
+
+  test('reaches names below a wildcard, each by its own, and no other name', async (t) => {
+    const server = createServer((request, response) => {
+      response.end(`hello ${request.headers.host}\n`)
+    })
+    const port = await listenTcp(t, (socket) => server.emit('connection', socket))
+    const asked: string[] = []
+    await using egress = new Egress({
+      listener,
+      tunnelPath: path.join(node.egressPath, '../tunnel.sock'),
+      resolver: async (name) => {
+        asked.push(name)
+        return ['127.0.0.1']
+      },
+      send: () => {},
+      log: () => {},
+    })
+    egress.apply({ type: 'policy', grants: [grantTo(localHost('*.example.com', port))] })
+    const instance = await startInstance(
+      node.driver,
+      node.plan([], [{ pattern: '*.example.com', port }]),
+    )
+    t.after(async () => {
+      await instance.stop('STOPPED', 0)
+      await instance.remove()
+    })
+
+    const names = ['one.example.com', 'a.two.example.com', 'one.example.com']
+    for (const name of names) {
+      const { output } = await run(instance, 'wget', '-q', '-O-', `http://${name}:${port}/`)
+      assert.equal(output, `hello ${name}:${port}\n`)
+    }
+    assert.deepEqual(asked, names)
+    for (const name of ['example.com', 'one.example.org']) {
+      const { problems } = await run(instance, 'wget', '-q', '-O-', `http://${name}:${port}/`)
+      assert.match(problems, /bad address/)
+    }
+    const looked = await run(instance, 'nslookup', 'one.example.com')
+    assert.match(looked.output, /Server:\s+127\.0\.0\.53[^]*Address:\s+127\.64\.0\.1/)
   })
 })

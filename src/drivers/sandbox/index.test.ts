@@ -91,6 +91,8 @@ async function openFixture(): Promise<DriverFixture> {
     env: { PATH: '/usr/bin:/bin' },
     uidIndex: 0,
     relays: [],
+    mounts: [],
+    wildcards: [],
     token: '0'.repeat(32),
     stdio,
     isRun: false,

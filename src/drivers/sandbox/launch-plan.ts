@@ -1,5 +1,6 @@
 /** From an instance plan to what `ainit launch` is told: records, bwrap's argv, the files mounted into /etc. */
 
+import { isIPv6 } from 'node:net'
 import path from 'node:path'
 
 import type { InstancePlan } from '../driver.ts'
@@ -31,6 +32,8 @@ export type Records = readonly (readonly [key: string, value: string])[]
 
 /** Uid and gid that the program sees inside its user namespace. */
 const UID_INSIDE = '1000'
+/** Where ainit answers, on UDP port 53; relays listen on TCP, so that no name is in its way. */
+const NAME_SERVER = '127.0.0.53'
 const RUN_TMPFS_BYTES = 16 * 1024 * 1024
 
 export function buildRecords(
@@ -51,7 +54,9 @@ export function buildRecords(
     ...optional('gid', uid),
     ...each('cgroup', cgroup.outer),
     ...each('task_cgroup', cgroup.task),
-    ...(plan.relays.length > 0 ? [['egress', host.egressFolder] as const] : []),
+    ...(plan.relays.length + plan.wildcards.length > 0
+      ? [['egress', host.egressFolder] as const]
+      : []),
     ...optional('lend', host.busyboxPath),
     ...each('bwrap', buildBwrapArgv(plan, host, paths.folder)),
     // Made by ainit, where every port may be bound by every uid: bwrap's own would keep the low ones.
@@ -72,8 +77,16 @@ export function buildRecords(
     ['log_bytes', String(spec.limits.logBytes)],
     ...each(
       'relay',
-      plan.relays.map(({ address, port, name }) => `${address}:${port}:${name}`),
+      plan.relays.map(
+        ({ address, port, name }) =>
+          `${isIPv6(address) ? `[${address}]` : address}:${port}:${name}`,
+      ),
     ),
+    ...each(
+      'wildcard',
+      plan.wildcards.map(({ pattern, port }) => `${port}:${pattern}`),
+    ),
+    ...(plan.wildcards.length > 0 ? [['dns', NAME_SERVER] as const] : []),
     ['token', plan.token],
     ...flag('hold', stdio.isHeld),
     ...flag('stdin', stdio.hasStdin),
@@ -102,6 +115,7 @@ export function declaredPorts(plan: InstancePlan): readonly number[] {
 function buildBwrapArgv(plan: InstancePlan, host: SandboxHost, folder: string): readonly string[] {
   const { spec } = plan
   const { tmpBytes } = spec.limits
+  const resolvConf = plan.wildcards.length > 0 ? 'resolv-wildcards.conf' : 'resolv.conf'
   const namespaces = ['user', 'pid', 'ipc', 'uts', 'cgroup-try']
   return [
     host.bwrapPath,
@@ -117,9 +131,9 @@ function buildBwrapArgv(plan: InstancePlan, host: SandboxHost, folder: string): 
     ...bind(plan.imageTree, spec.isWritable ? '/.image' : '/app'),
     ...(spec.isWritable ? tmpfs('/app', tmpBytes) : []),
     ...bind(path.join(folder, 'hosts'), '/etc/hosts'),
-    ...Object.keys(ETC_FILES).flatMap((file) =>
-      bind(path.join(host.etcFolder, file), `/etc/${file}`),
-    ),
+    ...['passwd', 'group'].flatMap((file) => bind(path.join(host.etcFolder, file), `/etc/${file}`)),
+    ...bind(path.join(host.etcFolder, resolvConf), '/etc/resolv.conf'),
+    ...plan.mounts.flatMap(({ source, target }) => bind(source, target)),
     ...bind(host.ainitPath, '/.ainit'),
     ...'--chdir / -- /.ainit init'.split(' '),
   ]
@@ -141,10 +155,12 @@ export function buildHosts(plan: InstancePlan): string {
   return `127.0.0.1 localhost ${plan.task}\n::1 localhost\n${relays.join('')}`
 }
 
-/** Files that are the same in the /etc of every instance, by name. */
+/** What instances find in /etc, the same for all of them; which of the two resolv.conf, their manifest decides. */
 export const ETC_FILES = {
   passwd: `root:x:0:0:root:/:/bin/sh\napp:x:${UID_INSIDE}:${UID_INSIDE}:app:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n`,
   group: `root:x:0:\napp:x:${UID_INSIDE}:\nnogroup:x:65534:\n`,
   // No name server: names resolve from /etc/hosts, everything else fails at once.
   'resolv.conf': '',
+  // Names below a wildcard are ainit's to answer for.
+  'resolv-wildcards.conf': `nameserver ${NAME_SERVER}\n`,
 } as const

@@ -23,6 +23,8 @@ const plan: InstancePlan = {
   env: {},
   uidIndex: 0,
   relays: [],
+  mounts: [],
+  wildcards: [],
   token: '0'.repeat(32),
   stdio: { isTerminal: false, isHeld: false, hasStdin: false },
   isRun: false,
