@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { listenAddress, takeSockets } from './sockets.ts'
+import { takeSockets } from './sockets.ts'
 
 const handedOver = () => ({
   LISTEN_PID: '7',
@@ -51,10 +51,4 @@ for (const [what, entries] of contradictions) {
 
 test('takeSockets() refuses a descriptor that is not a socket', () => {
   assert.throws(() => takeSockets(handedOver(), 7, isAllBut4), /descriptor 4.*"egress"/)
-})
-
-test('listenAddress() finds the address of a socket by its name', () => {
-  const env = { LISTEN_ADDRESS_PUBLIC_HTTP: '127.0.0.1:8080' }
-  assert.equal(listenAddress(env, 'public-http'), '127.0.0.1:8080')
-  assert.equal(listenAddress(env, 'http'), undefined)
 })

@@ -47,14 +47,6 @@ export function takeSockets(
   }
 }
 
-/**
- * Where the supervisor's tcp socket `name` really listens, such as `127.0.0.1:43121`; `undefined` when it has none of
- * that name. Every process of the node is told, whether it got the socket or not.
- */
-export function listenAddress(env: NodeJS.ProcessEnv, name: string): string | undefined {
-  return env[`LISTEN_ADDRESS_${name.toUpperCase().replaceAll('-', '_')}`]
-}
-
 function readNames(env: NodeJS.ProcessEnv, pid: number): readonly string[] {
   // Otherwise they were meant for a process that started us and left its environment to us.
   if (env['LISTEN_PID'] !== String(pid)) return []
