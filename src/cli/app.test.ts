@@ -14,6 +14,7 @@ import * as sample from '../../tests/fixtures/samples.ts'
 import { openApiServer } from '../api/server.ts'
 import type { ControlService } from '../api/service.ts'
 import { openClient } from '../client/client.ts'
+import { QuiverError } from '../core/error.ts'
 
 import { app } from './app.ts'
 import type { CliContext } from './context.ts'
@@ -139,6 +140,32 @@ suite('what changes', () => {
       assert.deepEqual([status, stderr, control.calls], [0, said, [call]])
     })
   }
+
+  for (const verb of ['stop', 'start', 'restart', 'promote', 'rm', 'image rm', 'binary rm']) {
+    test(`quiver ${verb} goes on with the next name after one that fails`, async (t) => {
+      const removed: string[] = []
+      const remove = async (name: string) => {
+        if (name !== 'hello') throw new QuiverError('not_found', 'NOT_THERE', `no ${name}`)
+        removed.push(name)
+      }
+      const { quiver, control } = await open(t, { removeImage: remove, removeBinary: remove })
+      const { status, stderr } = await quiver([...verb.split(' '), 'hallo', 'hello', 'other'])
+      assert.equal(status, 66)
+      const done = [...removed, ...control.calls.map(([, name]) => name)]
+      assert.ok(done.includes('hello'))
+      const errors = stderr.split('\n').filter((line) => line.startsWith('error: '))
+      assert.equal(errors.length, 2)
+      assert.match(stderr, /hallo[^]*hello is[^]*other/)
+    })
+  }
+
+  test('a node that does not answer is told once, however many names there are', async (t) => {
+    const { folder } = await open(t)
+    const quiver = commandLine(t, folder, path.join(folder, 'nothing.sock'))
+    const { status, stderr } = await quiver(['rm', 'a', 'b'])
+    assert.equal(status, 69)
+    assert.equal(stderr.match(/NODE_UNREACHABLE/g)?.length, 1)
+  })
 
   test('an error shows the message, then the hint, and exits by its code', async (t) => {
     const { quiver } = await open(t)

@@ -46,6 +46,7 @@ import { run } from './commands/task/run.ts'
 import { scale } from './commands/task/scale.ts'
 import { start } from './commands/task/start.ts'
 import { stop } from './commands/task/stop.ts'
+import { renderError } from './print.ts'
 
 const root = buildRouteMap({
   docs: { brief: 'Run one application, and nothing else, on your own machines' },
@@ -114,14 +115,6 @@ export const app = buildApplication(root, {
     },
   },
 })
-
-/** What the user sees when a command fails: what happened, then what to do. */
-export function renderError(thrown: unknown): string {
-  const error = QuiverError.from(thrown)
-  const lines = [`error: ${error.message} (${error.reason})`]
-  if (error.hint !== undefined) lines.push(`hint: ${error.hint}`)
-  return lines.join('\n')
-}
 
 /** A flag or an argument that is wrong: what our own parsers say is complete, the rest is the library's. */
 function renderMisuse(thrown: unknown): string {

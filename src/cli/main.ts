@@ -4,9 +4,10 @@ import { proposeCompletions, run } from '@stricli/core'
 
 import { CODES, QuiverError } from '../core/error.ts'
 
-import { app, renderError } from './app.ts'
+import { app } from './app.ts'
 import type { CliContext } from './context.ts'
 import { takeGlobals } from './globals.ts'
+import { renderError } from './print.ts'
 
 await main()
 

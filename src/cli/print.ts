@@ -1,5 +1,6 @@
 /** Data goes to stdout, messages to stderr, so that output can be piped. */
 
+import { QuiverError } from '../core/error.ts'
 import { neutralise } from '../core/terminal.ts'
 
 import type { CliContext } from './context.ts'
@@ -26,6 +27,14 @@ export function printTable(
 /** A message for people: progress, results that `--json` has in another form. */
 export function say({ process }: CliContext, text: string): void {
   process.stderr.write(`${text}\n`)
+}
+
+/** What the user sees when something fails: what happened, then what to do. */
+export function renderError(thrown: unknown): string {
+  const error = QuiverError.from(thrown)
+  const lines = [`error: ${error.message} (${error.reason})`]
+  if (error.hint !== undefined) lines.push(`hint: ${error.hint}`)
+  return lines.join('\n')
 }
 
 /** Text that an application or another person wrote: harmless on a terminal, as it is in a pipe. */

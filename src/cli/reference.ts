@@ -45,7 +45,7 @@ export function buildCliReference(): string {
     ...statuses.map(
       (status) => `| ${status} | ${MEANINGS[status] ?? ''} (${codesOf(status).join(', ')}) |`,
     ),
-    '',
+    '\nA command that takes several names goes on after one that fails, tells each failure, and has the status of the first.\n',
     ...commands,
   ].join('\n')
 }

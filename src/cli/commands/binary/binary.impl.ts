@@ -1,6 +1,7 @@
 /** `quiver binary`: what `ls`, `inspect` and `rm` do. */
 
 import type { CliContext } from '../../context.ts'
+import { forEach } from '../../each.ts'
 import { formatAge, formatBytes, formatDigest, formatTime } from '../../format.ts'
 import { foreign, printJson, printTable, say } from '../../print.ts'
 import { formatPairs } from '../../table.ts'
@@ -62,8 +63,8 @@ export async function removeBinary(
   ...references: string[]
 ): Promise<void> {
   using client = await this.openClient()
-  for (const reference of references) {
+  await forEach(this, references, async (reference) => {
     await client.call('removeBinary', { params: { reference } }, this.signal)
     say(this, `${reference} is removed`)
-  }
+  })
 }

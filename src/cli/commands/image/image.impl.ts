@@ -1,6 +1,7 @@
 /** `quiver image`: what its verbs do. */
 
 import type { CliContext } from '../../context.ts'
+import { forEach } from '../../each.ts'
 import { formatAge, formatBytes, formatDigest, formatTime } from '../../format.ts'
 import { foreign, printJson, printTable, say } from '../../print.ts'
 import { formatPairs } from '../../table.ts'
@@ -66,10 +67,10 @@ export async function removeImage(
   ...references: string[]
 ): Promise<void> {
   using client = await this.openClient()
-  for (const reference of references) {
+  await forEach(this, references, async (reference) => {
     await client.call('removeImage', { params: { reference } }, this.signal)
     say(this, `${reference} is removed`)
-  }
+  })
 }
 
 export async function collectGarbage(this: CliContext, flags: Flags): Promise<void> {

@@ -2,6 +2,7 @@
 
 import type { TaskDetail } from '../../../client/resources.ts'
 import type { CliContext } from '../../context.ts'
+import { forEach } from '../../each.ts'
 import { formatCount } from '../../format.ts'
 import { printJson, say } from '../../print.ts'
 
@@ -14,9 +15,9 @@ type Verb = 'stopTask' | 'startTask' | 'restartTask' | 'promote'
 function change(verb: Verb, done: (task: TaskDetail) => string) {
   return async function apply(this: CliContext, flags: Flags, ...names: string[]): Promise<void> {
     using client = await this.openClient()
-    for (const name of names) {
+    await forEach(this, names, async (name) => {
       show(this, flags, await client.call(verb, { params: { name } }, this.signal), done)
-    }
+    })
   }
 }
 
@@ -62,10 +63,10 @@ export async function removeTask(
   ...names: string[]
 ): Promise<void> {
   using client = await this.openClient()
-  for (const name of names) {
+  await forEach(this, names, async (name) => {
     await client.call('removeTask', { params: { name } }, this.signal)
     say(this, `${name} is removed`)
-  }
+  })
 }
 
 function servedBy({ name, traffic }: TaskDetail): string {
