@@ -131,7 +131,7 @@ function nodeId({ dataFolder }: ControlConfig): string {
 /** One stream, for health checks: the proxy keeps its openers, control needs them for a moment. */
 const openStream: OpenStream = async (endpoint, port, signal) => {
   await using opener = StreamOpener.connect(endpoint.path)
-  return await opener.open(port, signal)
+  return await opener.open(endpoint.port ?? port, signal)
 }
 
 async function apiListeners(

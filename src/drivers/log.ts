@@ -1,5 +1,6 @@
 /**
- * Reads the log of an instance: what ainit writes (docs/internals/ainit.md, "Log file"), as lines.
+ * The log of an instance (docs/internals/ainit.md, "Log file"), read as lines. ainit writes it, or `LogWriter` where there is
+ * no ainit.
  *
  * Records carry time and stream; a line may span several of them, and two files. What a crash left unfinished at the
  * end is skipped. To show lines on a terminal, see `neutralise` in core/terminal.ts: they say what the task wants.
@@ -18,6 +19,7 @@ import {
 import { LineAssembler, type LogLine } from './log/lines.ts'
 
 export type { LogLine } from './log/lines.ts'
+export { LogWriter } from './log/writer.ts'
 
 export interface LogSelection {
   /** Only lines that began then or later, in milliseconds since the epoch. */

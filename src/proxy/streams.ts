@@ -11,7 +11,7 @@ import type { InstanceStreams } from './fleet.ts'
 export function openStreams(endpoint: InstanceRoute['endpoint']): InstanceStreams {
   return endpoint.kind === 'socket'
     ? new SocketStreams(endpoint.path)
-    : new DescriptorStreams(endpoint.path)
+    : new DescriptorStreams(endpoint.path, endpoint.port)
 }
 
 /** A unix socket that speaks for the instance, whatever the port. */
@@ -39,15 +39,17 @@ class SocketStreams implements InstanceStreams {
 /** ainit hands over sockets that are connected inside: docs/internals/ainit.md, "Stream socket". */
 class DescriptorStreams implements InstanceStreams {
   readonly #path: string
+  readonly #port: number | undefined
   #opener: DescriptorOpener | undefined
 
-  constructor(path: string) {
+  constructor(path: string, port: number | undefined) {
     this.#path = path
+    this.#port = port
   }
 
   async open(port: number, signal: AbortSignal, onread?: OnReadOpts): Promise<Socket> {
     if (this.#opener?.isOpen !== true) this.#opener = DescriptorOpener.connect(this.#path)
-    return this.#opener.open(port, signal, onread)
+    return this.#opener.open(this.#port ?? port, signal, onread)
   }
 
   close(): void {

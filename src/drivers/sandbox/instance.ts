@@ -15,6 +15,7 @@ import {
   type Usage,
 } from '../../core/instance.ts'
 import type { Endpoint, ExecRequest, Instance, InstancePlan, Session } from '../driver.ts'
+import { readReport, readStopReason, writeReport, writeStopReason } from '../record.ts'
 
 import type { InstanceCgroup } from './cgroup.ts'
 import {
@@ -28,7 +29,6 @@ import {
 import { buildReport, startFailure } from './ending.ts'
 import { declaredPorts, type SandboxHost } from './launch-plan.ts'
 import { launch, type Launched } from './launch.ts'
-import { readReport, readStopReason, writeReport, writeStopReason } from './record.ts'
 
 export interface InstancePaths {
   readonly folder: string

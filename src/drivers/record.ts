@@ -1,5 +1,5 @@
 /**
- * What survives of an instance in its folder beside what ainit writes there: its plan, why it was told to stop, and how it
+ * What survives of an instance in its folder: its plan, why it was told to stop, and how it
  * ended. A file that cannot be written or read is as one that is not there: it only makes the story poorer.
  */
 
@@ -7,8 +7,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 
-import { EXIT_REASONS, type ExitReason, type ExitReport } from '../../core/instance.ts'
-import type { InstancePlan } from '../driver.ts'
+import { EXIT_REASONS, type ExitReason, type ExitReport } from '../core/instance.ts'
+
+import type { InstancePlan } from './driver.ts'
 
 const PLAN = 'plan.json'
 const STOP = 'stop'
