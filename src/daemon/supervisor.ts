@@ -97,12 +97,13 @@ async function writeSpecification(options: SupervisorOptions): Promise<void> {
 }
 
 /**
- * For the C library of the processes: one heap for all threads, which are mostly idle. Each thread's own would keep
- * what its busiest moment took. And large blocks are returned when they are freed, as glibc does until it has seen one: it
- * then raises both thresholds, and a list of thousands of tasks would be kept for good.
+ * For the C library of the processes. Two heaps: one for the event loop, and one for the other threads, which are mostly idle:
+ * what passes through the store's thread at a start would leave the event loop's own heap full of holes. And large
+ * blocks are returned when they are freed, as glibc does until it has seen one: it then raises both thresholds, and a
+ * list of thousands of tasks would be kept for good.
  */
 const ALLOCATOR = {
-  MALLOC_ARENA_MAX: '1',
+  MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '131072',
   MALLOC_TRIM_THRESHOLD_: '131072',
 }

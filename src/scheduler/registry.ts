@@ -253,5 +253,5 @@ function encode(value: Task | Revision): Uint8Array {
 
 /** Its checksum was verified by the store: these bytes are what we wrote. */
 function decode(bytes: Uint8Array) {
-  return JSON.parse(Buffer.from(bytes).toString())
+  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString())
 }

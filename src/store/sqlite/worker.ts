@@ -31,11 +31,11 @@ port.on('message', (message: ToWorker) => {
   switch (message.type) {
     case 'open':
       post({ type: 'opened', outcome: open(message.options) })
-      return collectGarbage()
+      return giveBackMemory()
     case 'group':
       postAnswers(answer(message.requests))
       database?.checkpoint()
-      if (message.requests.some(({ kind }) => kind === 'list')) collectGarbage()
+      if (message.requests.some(({ kind }) => kind === 'list')) giveBackMemory()
       return
     case 'close':
       database?.[Symbol.dispose]()
@@ -45,9 +45,10 @@ port.on('message', (message: ToWorker) => {
 
 /**
  * After reading everything: a value is small for V8 and large for the allocator, so a thread that is idle from now on
- * would keep them all. Only where the process was started with `--expose-gc`.
+ * would keep them all, and SQLite the pages that they were on. V8 only where the process was started with `--expose-gc`.
  */
-function collectGarbage(): void {
+function giveBackMemory(): void {
+  database?.connection.exec('PRAGMA shrink_memory')
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
 }
 
