@@ -44,6 +44,8 @@ export class TestNode implements AsyncDisposable {
   readonly run: string
   readonly #flags: readonly string[]
   readonly #env: NodeJS.ProcessEnv
+  /** What the node's processes see as /etc/hosts. */
+  #hostsFile: string | undefined
   #child: ReturnType<typeof spawn> | undefined
   /** Everything the node's processes wrote to stderr, for messages of failed tests. */
   log = ''
@@ -64,10 +66,16 @@ export class TestNode implements AsyncDisposable {
 
   /** @param env  more of it, for the node and for all commands that are run on it */
   static async startWith(env: NodeJS.ProcessEnv, ...flags: readonly string[]): Promise<TestNode> {
-    const folder = await mkdtemp(path.join(tmpdir(), 'quiver-e2e-'))
-    // Instances run as other users and are mounted from below here.
-    await chmod(folder, 0o711)
-    const node = new TestNode(folder, flags, env)
+    const node = new TestNode(await makeFolder(), flags, env)
+    await node.up()
+    return node
+  }
+
+  /** A node on a machine with other names than this one: in a mount namespace of its own, which only root may make. */
+  static async startWithHosts(hosts: string): Promise<TestNode> {
+    const node = new TestNode(await makeFolder(), [], {})
+    node.#hostsFile = path.join(node.folder, 'hosts')
+    await writeFile(node.#hostsFile, hosts)
     await node.up()
     return node
   }
@@ -80,7 +88,9 @@ export class TestNode implements AsyncDisposable {
   async up(): Promise<void> {
     const listen = ['--listen-http', '127.0.0.1:0']
     if (!this.#flags.includes('--listen-https')) listen.push('--listen-https', 'off')
-    const child = spawn(QUIVER, ['up', ...listen, ...this.#flags], {
+    const [program, ...args] = [...this.#mounting(), QUIVER, 'up', ...listen, ...this.#flags]
+    assert.ok(program !== undefined)
+    const child = spawn(program, args, {
       env: this.env,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -252,10 +262,23 @@ export class TestNode implements AsyncDisposable {
     return [...processes, ...mounts, ...(existsSync(this.run) ? [this.run] : [])]
   }
 
+  #mounting(): readonly string[] {
+    if (this.#hostsFile === undefined) return []
+    const script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+    return ['unshare', '--mount', 'sh', '-c', script, this.#hostsFile]
+  }
+
   async #pids(): Promise<readonly number[]> {
     const names = await readdir('/proc')
     return names.map(Number).filter((pid) => Number.isInteger(pid) && pid !== process.pid)
   }
+}
+
+async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'quiver-e2e-'))
+  // Instances run as other users and are mounted from below here.
+  await chmod(folder, 0o711)
+  return folder
 }
 
 async function commandOf(pid: number): Promise<string> {

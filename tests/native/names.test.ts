@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { chownSync, mkdirSync } from 'node:fs'
 import { Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import path from 'node:path'
 import { after, suite, test } from 'node:test'
 
@@ -88,30 +89,12 @@ suite('ainit: names below a wildcard', () => {
   })
 
   test('a connection goes to egress with the name that was asked for', async () => {
-    const egressFolder = path.join(workshop.folder, 'names-egress')
-    mkdirSync(egressFolder, { mode: 0o711 })
-    const egressPath = path.join(egressFolder, 'egress.sock')
-    const listener = fds.listenSeqpacket(egressPath, 0o600)
-    if (isRoot) chownSync(egressPath, UID, UID)
-    await using instance = await start([
-      ['egress', egressFolder],
-      ['token', 'secret-token'],
-    ])
+    using egress = new EgressListener('names-egress')
+    await using instance = await start(egress.records)
     const address = await addressOf(instance, 'B.a.Example.com')
     const answer = connectTo(instance, address, 443)
-    await readable(listener)
-    const connection = fds.acceptSeqpacket(listener)
-    assert.ok(connection !== undefined)
-    await readable(connection)
-    const message = fds.receive(connection, 512)
-    assert.ok(message !== undefined && message !== 'end')
-    assert.equal(message.bytes.toString(), 'secret-token b.a.example.com 443')
-    const [fd] = message.fds
-    assert.ok(fd !== undefined)
-    new Socket({ fd }).end('from outside\n')
+    assert.equal(await egress.answer('from outside\n'), 'secret-token b.a.example.com 443')
     assert.equal(await answer, 'from outside\n')
-    fds.close(connection)
-    fds.close(listener)
   })
 
   test('only the ports of their wildcards are there', async () => {
@@ -156,6 +139,70 @@ suite('ainit: names below a wildcard', () => {
     assert.match(String(instance.readOut('log')), /no place to listen for a\.busy\.test/)
   })
 })
+
+suite('ainit: an IPv6 address that is declared', { skip: ipv6Missing() }, () => {
+  const relay = ['relay', '[2001:db8::1]:443:2001:db8::1'] as const
+
+  test('is on loopback, and a connection to it goes to egress', async () => {
+    using egress = new EgressListener('ipv6-egress')
+    await using instance = await start([relay, ...egress.records])
+    const answer = connectTo(instance, '2001:db8::1', 443)
+    assert.equal(await egress.answer('from outside\n'), 'secret-token 2001:db8::1 443')
+    assert.equal(await answer, 'from outside\n')
+    assert.match(await connectTo(instance, '2001:db8::1', 80), /Connection refused/)
+    assert.match(await connectTo(instance, '2001:db8::2', 443), /unreachable|Cannot assign/)
+  })
+
+  test('is not taken for a port of the task', async () => {
+    await using instance = await Instance.start(workshop, {
+      args: ['/tmp/probe', 'serve', '::1', '8080'],
+      records: [...NAME_RECORDS, relay, ['port', '8080']],
+    })
+    const watch = await instance.watch()
+    assert.match(await watch.event('listen'), /port=8080 declared=1$/)
+  })
+})
+
+/** The socket that relays hand their connections to. */
+class EgressListener implements Disposable {
+  readonly records: readonly (readonly [string, string])[]
+  readonly #listener: number
+
+  constructor(name: string) {
+    const folder = path.join(workshop.folder, name)
+    mkdirSync(folder, { mode: 0o711 })
+    this.#listener = fds.listenSeqpacket(path.join(folder, 'egress.sock'), 0o600)
+    if (isRoot) chownSync(path.join(folder, 'egress.sock'), UID, UID)
+    this.records = [
+      ['egress', folder],
+      ['token', 'secret-token'],
+    ]
+  }
+
+  /** Takes one connection, and answers it. @returns what came with it */
+  async answer(content: string): Promise<string> {
+    await readable(this.#listener)
+    const connection = fds.acceptSeqpacket(this.#listener)
+    assert.ok(connection !== undefined)
+    await readable(connection)
+    const message = fds.receive(connection, 512)
+    fds.close(connection)
+    assert.ok(message !== undefined && message !== 'end')
+    const [fd] = message.fds
+    assert.ok(fd !== undefined)
+    new Socket({ fd }).end(content)
+    return message.bytes.toString()
+  }
+
+  [Symbol.dispose](): void {
+    fds.close(this.#listener)
+  }
+}
+
+function ipv6Missing(): string | false {
+  const found = Object.values(networkInterfaces()).flat()
+  return found.some((each) => each?.family === 'IPv6') ? false : 'this machine has no IPv6'
+}
 
 async function readable(fd: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()

@@ -30,6 +30,7 @@ suite('the network of a task', () => {
     await deployAttacker(node, 'carol', `allow = ["http://127.0.0.1:${redirector}"]`)
     const links = ['http://169.254.169.254', 'tcp://10.1.2.3:5432', 'tcp://10.1.2.3:5433']
     await deployAttacker(node, 'dave', `allow = ${JSON.stringify(links)}`)
+    if (hasIpv6()) await deployAttacker(node, 'frank', 'allow = ["tcp://[2001:db8::5]:5432"]')
     await deployAttacker(node, 'alone', 'network = "none"')
     await node.get('bob')
   })
@@ -172,6 +173,20 @@ suite('the network of a task', () => {
     assert.deepEqual(answers, ['ok', 'ok', 'ok', 'ECONNREFUSED', 'ENETUNREACH'])
   })
 
+  test('so are IPv6 addresses', async (t) => {
+    if (!hasIpv6()) {
+      t.skip('this machine has no IPv6')
+      return
+    }
+    const answers = await dial('frank', [
+      ['2001:db8::5', 5432],
+      ['2001:db8::5', 5433],
+      ['2001:db8::6', 5432],
+      ['::1', 5432],
+    ])
+    assert.deepEqual(answers, ['ok', 'ECONNREFUSED', 'ENETUNREACH', 'ECONNREFUSED'])
+  })
+
   test('a task without a network has loopback and nothing else', async () => {
     assert.deepEqual(
       await dial('alone', [
@@ -182,3 +197,9 @@ suite('the network of a task', () => {
     )
   })
 })
+
+function hasIpv6(): boolean {
+  return Object.values(networkInterfaces()).some((found) =>
+    found?.some(({ family }) => family === 'IPv6'),
+  )
+}
