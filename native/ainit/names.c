@@ -25,7 +25,7 @@ static size_t wildcard_count;
 static struct name {
   char text[NAME_BYTES_MAX + 1]; /* empty: free */
   struct in_addr address;
-  uint64_t asked_ns;
+  uint64_t used_ns;
 } names[NAMES_MAX];
 
 static struct relay pool[NAME_RELAYS_MAX];
@@ -77,22 +77,21 @@ static void forget(struct name *name) {
   name->text[0] = '\0';
 }
 
-static uint64_t last_use(const struct name *name) {
-  uint64_t last_ns = name->asked_ns;
-  for (size_t at = 0; at < NAME_RELAYS_MAX; at++)
-    if (pool[at].name == name->text && pool[at].used_ns > last_ns) last_ns = pool[at].used_ns;
-  return last_ns;
+/* A name is in use as long as connections come, whether or not anybody asks for it again. */
+static void note_connections(void) {
+  for (size_t at = 0; at < NAME_RELAYS_MAX; at++) {
+    if (pool[at].name == NULL) continue;
+    struct name *name = container_of(pool[at].name, struct name, text);
+    if (pool[at].used_ns > name->used_ns) name->used_ns = pool[at].used_ns;
+  }
 }
 
 static void forget_oldest(void) {
   struct name *oldest = NULL;
-  uint64_t oldest_ns = UINT64_MAX;
+  note_connections();
   for (size_t at = 0; at < NAMES_MAX; at++) {
     if (names[at].text[0] == '\0') continue;
-    uint64_t use_ns = last_use(&names[at]);
-    if (use_ns >= oldest_ns) continue;
-    oldest = &names[at];
-    oldest_ns = use_ns;
+    if (oldest == NULL || names[at].used_ns < oldest->used_ns) oldest = &names[at];
   }
   if (oldest != NULL) forget(oldest);
 }
@@ -160,7 +159,7 @@ int names_resolve(const char *text, struct in_addr *out) {
     }
     if (result < 0) return -1;
   }
-  name->asked_ns = now_ns();
+  name->used_ns = now_ns();
   *out = name->address;
   return 0;
 }
