@@ -33,12 +33,20 @@ static long long now_ms(void) {
 
 /* One write, so that lines of several processes do not mix. */
 static void __attribute__((format(printf, 1, 2))) say(const char *format, ...) {
-  char line[1024];
+  char text[1024];
+  char line[sizeof text + sizeof "supervise: \n"];
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(line, sizeof line, format, arguments);
+  vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  dprintf(STDERR_FILENO, "supervise: %s\n", line);
+  int length = snprintf(line, sizeof line, "supervise: %s\n", text);
+  if (output_reader() < 0) {
+    dprintf(STDERR_FILENO, "%s", line);
+    return;
+  }
+  /* What a process said before it ended stands before the line that says so. */
+  output_take();
+  output_write(line, (size_t)length);
 }
 
 static void schedule(struct process *process, long long now) {
@@ -168,12 +176,13 @@ static int next_timeout(long long now) {
 }
 
 static void loop(int signals) {
-  struct pollfd ready = {.fd = signals, .events = POLLIN};
+  struct pollfd ready[] = {{.fd = signals, .events = POLLIN}, {.fd = output_reader(), .events = POLLIN}};
   for (;;) {
     long long now = now_ms();
     run_timers(now);
     if (is_ending && !end_next(now)) return;
-    if (poll(&ready, 1, next_timeout(now)) > 0) take_signal(signals, now_ms());
+    if (poll(ready, 2, next_timeout(now)) > 0) take_signal(signals, now_ms());
+    output_take();
     reap();
   }
 }
@@ -217,6 +226,8 @@ static int begin(const char *path, int *signals, struct problem *problem) {
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   if (plan_read(path, &plan, problem) != 0) return -1;
   if ((lock = lock_take(plan.lock, problem)) < 0) return -1;
+  /* After it: another node on the same data has the log, too. */
+  if (output_open(&plan, problem) != 0) return -1;
   if ((*signals = open_signals(problem)) < 0) return -1;
   if (listeners_bind(plan.listeners, plan.listener_count, problem) != 0) return -1;
   return write_ready(problem);

@@ -15,6 +15,7 @@
 #define ARGS_MAX 64
 #define ENVS_MAX 128
 #define NAME_BYTES_MAX 32
+#define LOG_BYTES (4 << 20)
 #define ADDRESS_BYTES_MAX 108
 
 /* Statuses of sysexits(3). */
@@ -67,6 +68,9 @@ struct plan {
   struct spec spec; /* owns the text */
   const char *lock;
   const char *ready;
+  const char *log; /* NULL: output goes where ours does */
+  unsigned long long log_bytes;
+  int output; /* what processes write to in place of our stdout and stderr; -1: nothing */
   int notify; /* -1: nobody asked */
   struct listener listeners[LISTENERS_MAX];
   size_t listener_count;
@@ -92,6 +96,15 @@ void folder_leave(const char *path);
 int lock_take(const char *path, struct problem *problem);
 /* Writes our pid and those of the running processes into the lock. 0, or -1 with errno. */
 int lock_record(int fd, const struct process *processes, size_t count);
+
+/* supervise_output.c: opens the log that the plan names, if any, and sets `output`. 0, or -1 with the problem. */
+int output_open(struct plan *plan, struct problem *problem);
+/* Readable when the processes have written; -1: there is no log. */
+int output_reader(void);
+/* Writes what they have written. */
+void output_take(void);
+/* Writes a line of our own. */
+void output_write(const char *bytes, size_t length);
 
 /* supervise_spawn.c: starts `process`, whose sockets come first and the lock's descriptor after them. The pid, or -1. */
 pid_t process_spawn(const struct plan *plan, const struct process *process, int lock);

@@ -157,6 +157,8 @@ static int add_record(struct plan *plan, const char *key, const char *value) {
   if (strcmp(key, "listen") == 0) return add_listener(plan, value);
   if (strcmp(key, "lock") == 0) return add_path(&plan->lock, value);
   if (strcmp(key, "ready") == 0) return add_path(&plan->ready, value);
+  if (strcmp(key, "log") == 0) return add_path(&plan->log, value);
+  if (strcmp(key, "log_bytes") == 0) return parse_number(value, 1, 1ULL << 40, &plan->log_bytes) == 0;
   if (strcmp(key, "notify") != 0 || parse_number(value, 3, 1 << 20, &number) != 0) return 0;
   plan->notify = (int)number;
   return fcntl(plan->notify, F_GETFD) >= 0;
@@ -177,7 +179,7 @@ static int check(const struct plan *plan, struct problem *problem) {
 }
 
 int plan_read(const char *path, struct plan *out, struct problem *problem) {
-  *out = (struct plan){.notify = -1};
+  *out = (struct plan){.notify = -1, .output = -1, .log_bytes = LOG_BYTES};
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return problem_set(problem, STATUS_MISSING, "", "cannot open %s: %s", path, strerror(errno));
   int status = spec_read(fd, &out->spec);

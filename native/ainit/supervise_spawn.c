@@ -59,6 +59,8 @@ static void set_environment(const struct plan *plan, const struct process *proce
 static void set_descriptors(const struct plan *plan, const struct process *process, int lock) {
   int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null < 0 || dup2(null, STDIN_FILENO) < 0) give_up(process, "stdin");
+  if (plan->output >= 0 && (dup2(plan->output, STDOUT_FILENO) < 0 || dup2(plan->output, STDERR_FILENO) < 0))
+    give_up(process, "output");
   int next = SOCKET_FIRST;
   for (size_t i = 0; i < process->socket_count; i++)
     if (dup2(plan->listeners[process->sockets[i]].fd, next++) < 0) give_up(process, "sockets");

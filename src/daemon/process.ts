@@ -10,7 +10,8 @@ export function untilTold(): Promise<EndSignal> {
   return promise
 }
 
-/** Lines to stderr, with the name of the process before each. */
+/** Lines to stderr, with the name of the process before each. Nobody may be there to read them: the supervisor was killed. */
 export function buildLog(name: string): (line: string) => void {
+  process.stderr.on('error', () => {})
   return (line) => void process.stderr.write(`${name}: ${line}\n`)
 }

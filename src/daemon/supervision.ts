@@ -12,6 +12,8 @@ export interface Supervision {
   readonly lockPath: string
   /** Absolute; the bound addresses, once all sockets are bound. */
   readonly readyPath: string
+  /** Absolute; takes the output of all, and is renamed to `<logPath>.1` when it is large. Else it goes where ours does. */
+  readonly logPath?: string
   readonly listen: readonly Listener[]
   /** Started in this order, ended in the opposite one. */
   readonly processes: readonly SupervisedProcess[]
@@ -66,6 +68,7 @@ export function buildSupervision(supervision: Supervision, notify: number): Buff
   const records = [
     `lock=${checkPath(supervision.lockPath)}`,
     `ready=${checkPath(supervision.readyPath)}`,
+    ...(supervision.logPath === undefined ? [] : [`log=${checkPath(supervision.logPath)}`]),
     `notify=${checkNumber('notify', notify)}`,
     ...supervision.listen.map((listener) => `listen=${listenerValue(listener)}`),
     ...supervision.processes.flatMap((process) => processRecords(process, names)),

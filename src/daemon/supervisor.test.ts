@@ -27,10 +27,11 @@ async function optionsFor(t: TestContext, part: Partial<Supervision> = {}) {
   return {
     ainit: AINIT,
     specificationPath: path.join(folder, 'supervise'),
-    mode: { logPath: path.join(folder, 'log') },
+    mode: 'detached',
     supervision: {
       lockPath: path.join(folder, 'lock'),
       readyPath: path.join(folder, 'listen'),
+      logPath: path.join(folder, 'log'),
       listen: [{ kind: 'tcp', name: 'http', address: '127.0.0.1', port: 0 }],
       processes: [server],
       ...part,
@@ -59,7 +60,7 @@ suite('startSupervisor()', () => {
     assert.equal(await ask(supervisor), 'control of this test')
     supervisor.kill('SIGTERM')
     assert.equal(await supervisor.exited, 0)
-    assert.match(await readFile(options.mode.logPath, 'utf8'), /control started pid=\d+/)
+    assert.match(await readFile(options.supervision.logPath, 'utf8'), /control started pid=\d+/)
   })
 
   test('names the address that is in use', async (t) => {

@@ -5,7 +5,6 @@
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync } from 'node:fs'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { Readable } from 'node:stream'
@@ -26,9 +25,9 @@ export interface SupervisorOptions {
   /**
    * `foreground`: shares our terminal, and so its Ctrl-C; whoever started it waits for `exited`, and passes SIGTERM and
    * SIGHUP on as SIGTERM (SIGHUP means "upgrade control" to a supervisor).
-   * `detached`: a session of its own, all output appended to a file; we may end at once.
+   * `detached`: a session of its own, all output in the log of the supervision; we may end at once.
    */
-  readonly mode: 'foreground' | { readonly logPath: string }
+  readonly mode: 'foreground' | 'detached'
 }
 
 export interface Supervisor {
@@ -114,12 +113,7 @@ function spawnSupervisor({ ainit, specificationPath, mode }: SupervisorOptions):
   if (mode === 'foreground') {
     return spawn(ainit, args, { env, stdio: ['ignore', 'inherit', 'inherit', 'pipe'] })
   }
-  const log = openSync(mode.logPath, 'a', 0o640)
-  try {
-    return spawn(ainit, args, { env, stdio: ['ignore', log, log, 'pipe'], detached: true })
-  } finally {
-    closeSync(log)
-  }
+  return spawn(ainit, args, { env, stdio: ['ignore', 'ignore', 'ignore', 'pipe'], detached: true })
 }
 
 async function exitStatusOf(child: ChildProcess): Promise<number> {

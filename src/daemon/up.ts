@@ -76,10 +76,11 @@ export async function startNode(options: UpOptions, signal: AbortSignal): Promis
       supervision: {
         lockPath: path.join(config.data, 'lock'),
         readyPath: path.join(config.run, 'listen'),
+        ...(options.isDetached ? { logPath: path.join(config.data, 'node.log') } : {}),
         listen: listeners(config, ids),
         processes: await processes(config, resolved.settings, ids),
       },
-      mode: options.isDetached ? { logPath: path.join(config.data, 'node.log') } : 'foreground',
+      mode: options.isDetached ? 'detached' : 'foreground',
     },
     signal,
   )
