@@ -4,11 +4,13 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, suite, test } from 'node:test'
 
+import type { Finding } from '../../src/cli/doctor/finding.ts'
 import { TEMPLATES } from '../../src/config/templates.ts'
 
 import { ROOT, TestNode } from './harness.ts'
@@ -212,6 +214,35 @@ suite('the command line', { concurrency: false }, () => {
         JSON.parse(await node.ok(...args, '--json'))
       })
     }
+
+    test('doctor examines the addresses and user ids that are configured', async () => {
+      const data = path.join(node.folder, 'other')
+      await mkdir(data)
+      await writeFile(path.join(data, 'node.toml'), '[listen]\nhttps = "off"\n[uid]\nbase = 4000\n')
+      const taken = `127.0.0.1:${node.httpPort}`
+      const examine = async (listen: string) => {
+        const env = { QUIVER_DATA: data, QUIVER_LISTEN_HTTP: listen, QUIVER_LISTEN_API: '[::1]:0' }
+        const { stdout } = await node.quiverWith({ env }, 'doctor', '--json')
+        const { findings }: { findings: Finding[] } = JSON.parse(stdout)
+        return (feature: string) => findings.find((finding) => finding.feature === feature)
+      }
+      const find = await examine(taken)
+      const http = find(`http on ${taken}`)
+      assert.equal(http?.isPresent, false)
+      assert.match(http.remedy, /Another program listens there.*--listen-http/)
+      assert.equal(find('https on 127.0.0.1:8443'), undefined)
+      assert.equal(find('http on 127.0.0.1:8080'), undefined)
+      if (process.getuid?.() === 0)
+        assert.equal(find('user ids for tasks')?.detail, '4000 to 28999')
+      assert.match(
+        (await examine('192.0.2.1:80'))('http on 192.0.2.1:80')?.remedy ?? '',
+        /no such address/,
+      )
+      assert.match(
+        (await examine('nowhere'))('settings')?.remedy ?? '',
+        /QUIVER_LISTEN_HTTP.*nowhere/,
+      )
+    })
 
     test('logs selects lines', async () => {
       const lines = async (...flags: readonly string[]) =>

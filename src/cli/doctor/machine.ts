@@ -1,26 +1,24 @@
 /** Room for a node: its ports, its data folder, its user ids. */
 
 import { access, constants, readFile, stat, statfs } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import path from 'node:path'
 
+import type { NodeConfig } from '../../config/node.ts'
 import { errnoOf } from '../../core/error.ts'
 import { formatBytes } from '../format.ts'
 
 import { finding } from './finding.ts'
 import type { Finding } from './finding.ts'
+import { checkPorts } from './ports.ts'
 
-const PORTS = [8080, 8443]
 const FREE_BYTES_MIN = 1024 ** 3
-/** As `uid.base` and `uid.size` are unless configured. */
-const UIDS = { first: 200_000, last: 224_999 }
 
-export async function checkMachine(data: string): Promise<readonly Finding[]> {
+export async function checkMachine(config: NodeConfig): Promise<readonly Finding[]> {
   const isRoot = process.getuid?.() === 0
   const [ports, folder, uids] = await Promise.all([
-    checkPorts(data),
-    checkData(data),
-    isRoot ? checkUids() : [],
+    checkListeners(config),
+    checkData(config.data),
+    isRoot ? checkUids(config.uid) : [],
   ])
   const own = finding('a user id of its own for each task', isRoot, {
     isRequired: false,
@@ -30,28 +28,13 @@ export async function checkMachine(data: string): Promise<readonly Finding[]> {
 }
 
 /** A node that runs has them, and should. */
-async function checkPorts(data: string): Promise<readonly Finding[]> {
-  const lock = await readFile(path.join(data, 'lock'), 'utf8').catch(() => '')
+async function checkListeners(config: NodeConfig): Promise<readonly Finding[]> {
+  const lock = await readFile(path.join(config.data, 'lock'), 'utf8').catch(() => '')
   const command = await readFile(`/proc/${Number.parseInt(lock, 10)}/cmdline`, 'utf8').catch(
     () => '',
   )
   if (command.includes('supervise')) return [finding('ports', true, { detail: 'the node runs' })]
-  return Promise.all(
-    PORTS.map(async (port) =>
-      finding(`port ${port}`, await isFree(port), {
-        isRequired: false,
-        remedy: `Another program listens there: stop it, or choose another with "quiver up --listen-http ADDRESS".`,
-      }),
-    ),
-  )
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>()
-  const server = createServer()
-  server.once('error', () => resolve(false))
-  server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  return promise
+  return checkPorts(config)
 }
 
 async function checkData(data: string): Promise<readonly Finding[]> {
@@ -99,15 +82,15 @@ async function closedFolder(folder: string): Promise<string | undefined> {
 }
 
 /** Of users, and of the ranges that rootless containers of users get. */
-async function checkUids(): Promise<readonly Finding[]> {
+async function checkUids({ base, size }: NodeConfig['uid']): Promise<readonly Finding[]> {
   const [users, ranges] = await Promise.all([
     readColumns('/etc/passwd').then((rows) => rows.map(([name, , uid]) => [name, uid, '1'])),
     readColumns('/etc/subuid'),
   ])
   const taken = [...users, ...ranges].find(([, first, count]) => {
-    return Number(first) <= UIDS.last && Number(first) + Number(count) > UIDS.first
+    return Number(first) < base + size && Number(first) + Number(count) > base
   })
-  const range = `${UIDS.first} to ${UIDS.last}`
+  const range = `${base} to ${base + size - 1}`
   return [
     finding('user ids for tasks', taken === undefined, {
       isRequired: false,

@@ -1,7 +1,11 @@
 /** `quiver doctor`: what it does. */
 
-import { CODES } from '../../../core/error.ts'
+import path from 'node:path'
+
+import { loadNodeConfig, resolveNodeConfig, type NodeConfig } from '../../../config/node.ts'
+import { CODES, QuiverError } from '../../../core/error.ts'
 import type { CliContext } from '../../context.ts'
+import { finding } from '../../doctor/finding.ts'
 import type { Finding } from '../../doctor/finding.ts'
 import { checkKernel } from '../../doctor/kernel.ts'
 import { checkMachine } from '../../doctor/machine.ts'
@@ -38,12 +42,30 @@ export async function doctor(this: CliContext, flags: Flags): Promise<void> {
 }
 
 async function examine({ process }: CliContext, hasExamples: boolean): Promise<readonly Finding[]> {
+  const { config, findings } = await readSettings(process.env)
   const groups = await Promise.all([
     checkKernel(),
     checkSoftware(hasExamples),
-    checkMachine(localFolders(process.env).data),
+    checkMachine(config),
   ])
-  return groups.flat()
+  return [...findings, ...groups.flat()]
+}
+
+/** What `quiver up` would start with; settings that are wrong are named, and the usual ones examined. */
+async function readSettings(
+  env: CliContext['process']['env'],
+): Promise<{ readonly config: NodeConfig; readonly findings: readonly Finding[] }> {
+  const uid = process.getuid?.() ?? 0
+  try {
+    const { config } = await loadNodeConfig({ flags: {}, env, uid })
+    return { config, findings: [] }
+  } catch (thrown) {
+    const { message, hint } = QuiverError.from(thrown)
+    const flags = { data: path.resolve(localFolders(env).data) }
+    const { config } = resolveNodeConfig({ flags, env: {}, files: [], uid })
+    const remedy = hint === undefined ? message : `${message}. ${hint}`
+    return { config, findings: [finding('settings', false, { remedy })] }
+  }
 }
 
 function show(
