@@ -44,6 +44,8 @@ interface Ids {
 
 const DATA_PLANE_UIDS = 2
 const PACKAGE_ROOT = path.resolve(import.meta.dirname, '../..')
+/** libuv looks names up on half of its threads, so on 16: egress gives each task four. */
+const LOOKUP_THREADS = '32'
 
 /**
  * Resolves once every socket is bound and control answers; a node that cannot start is ended again.
@@ -176,6 +178,7 @@ async function processes(
     {
       name: 'egress',
       args: program('egress', egress),
+      env: { UV_THREADPOOL_SIZE: LOOKUP_THREADS },
       sockets: ['egress'],
     },
     {

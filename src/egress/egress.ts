@@ -16,6 +16,7 @@ import { close } from '../fds/fds.ts'
 
 import { dial } from './dial.ts'
 import { Intake } from './intake.ts'
+import { Lookups } from './lookups.ts'
 import { findTarget, namedAddresses, Policy } from './policy.ts'
 import { Reporter } from './report.ts'
 import { parseRelayRequest, type RelayRequest } from './request.ts'
@@ -68,6 +69,7 @@ export class Egress implements AsyncDisposable {
   readonly #limits: EgressLimits
   readonly #policy = new Policy()
   readonly #intake: Intake
+  readonly #lookups: Lookups
   readonly #reporter: Reporter
   readonly #connections = new Map<string, Set<Connection>>()
   readonly #counters = { opened: 0, denied: 0, failed: 0, bytesOut: 0, bytesIn: 0 }
@@ -76,6 +78,7 @@ export class Egress implements AsyncDisposable {
   constructor(options: EgressOptions) {
     this.#options = options
     this.#limits = { ...LIMITS, ...options.limits }
+    this.#lookups = new Lookups(options.resolver)
     this.#reporter = new Reporter({
       log: options.log,
       send: options.send,
@@ -209,7 +212,8 @@ export class Egress implements AsyncDisposable {
       isPrivateAllowed: target.isPrivateAllowed,
       named: namedAddresses(grant.targets, target.port),
     }
-    const resolving = resolveAllowed(name, exceptions, this.#options.resolver)
+    const resolver = (each: string) => this.#lookups.resolve(grant.task, each, signal)
+    const resolving = resolveAllowed(name, exceptions, resolver)
     const addresses = await untilAborted(resolving, signal)
     return await dial(addresses, target.port, signal)
   }
