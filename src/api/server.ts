@@ -5,11 +5,10 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { ListenOptions } from 'node:net'
+import { Readable } from 'node:stream'
 import { text as readText } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 
-import { getRequestListener } from '@hono/node-server'
-import { Hono } from 'hono'
-import type { Context } from 'hono'
 import type * as z from 'zod'
 
 import { AssertionFailed } from '../core/assert.ts'
@@ -23,6 +22,8 @@ import { ENDPOINTS } from './endpoints.ts'
 import type { Endpoint, EndpointId } from './endpoints.ts'
 import { buildLines } from './lines.ts'
 import { parsePart } from './parse.ts'
+import { Router } from './router.ts'
+import type { Matched } from './router.ts'
 import { imageHandlers } from './routes/image.ts'
 import { instanceHandlers } from './routes/instance.ts'
 import { nodeHandlers } from './routes/node.ts'
@@ -51,27 +52,25 @@ export interface ApiServer extends AsyncDisposable {
   readonly addresses: readonly ReturnType<Server['address']>[]
 }
 
-interface Bindings {
-  readonly incoming: IncomingMessage
-  readonly outgoing: ServerResponse
+/** One request and its answer. */
+interface Exchange {
   readonly access: Access
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly requestId: string
 }
-type ApiContext = Context<{ Bindings: Bindings; Variables: { requestId: string } }>
 
 /** Resolves when all listeners listen. Disposing it ends requests in flight. */
 export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
-  const app = buildApp(options)
   const sessions = new SessionServer(options.service)
   const servers = options.listeners.map(({ access }) => {
-    const listener = getRequestListener(
-      (request, environment) => app.fetch(request, { ...environment, access }),
-      { overrideGlobalObjects: false },
-    )
     // Uploads of large files and logs that are followed take as long as they take.
     const server = http.createServer(
       { requestTimeout: 0, headersTimeout: 10_000 },
-      (request, answer) => {
-        void listener(request, answer)
+      (request, response) => {
+        const requestId = requestIdOf(request.headers['x-request-id'])
+        response.setHeader('x-request-id', requestId)
+        void serve(options, { access, request, response, requestId })
       },
     )
     server.on('upgrade', (request, socket, head) => {
@@ -99,37 +98,42 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   return api
 }
 
-function buildApp({ service, onFailure }: ApiServerOptions) {
-  const app = new Hono<{ Bindings: Bindings; Variables: { requestId: string } }>()
-  app.use(async (context, next) => {
-    const requestId = requestIdOf(context.req.header('x-request-id'))
-    context.set('requestId', requestId)
-    context.header('x-request-id', requestId)
-    checkAccess(context.env.access, context.env.incoming)
-    await next()
-  })
-  for (const id of Object.keys(HANDLERS).filter(isHandled)) {
-    const endpoint: Endpoint = ENDPOINTS[id]
-    app.on(endpoint.method, endpoint.path, (context) => handle(id, service, context))
+/** Never rejects: whatever goes wrong is the answer. */
+async function serve(options: ApiServerOptions, exchange: Exchange): Promise<void> {
+  const { access, request, response } = exchange
+  try {
+    checkAccess(access, request)
+    const { method = '', url = '' } = request
+    const matched = ROUTER.match(method, url)
+    if (matched === undefined) throw endpointNotFound(method, url)
+    await call(options.service, matched, request, response)
+  } catch (thrown) {
+    refuse(options, exchange, thrown)
   }
-  app.notFound((context) => {
-    throw new QuiverError(
-      'not_found',
-      'ENDPOINT_NOT_FOUND',
-      `there is no ${context.req.method} ${context.req.path}`,
-      { hint: 'The calls are listed in docs/reference/openapi.json.' },
-    )
+}
+
+function refuse(
+  { onFailure }: ApiServerOptions,
+  { response, requestId }: Exchange,
+  thrown: unknown,
+): void {
+  const error = QuiverError.from(thrown)
+  if (error.code === 'internal') onFailure(error, requestId)
+  if (thrown instanceof AssertionFailed) crash(thrown)
+  const body = JSON.stringify({ ...buildErrorBody(error), requestId })
+  send(response, statusOf(error), 'application/json', body)
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body) }
+  response.writeHead(status, headers).end(body)
+}
+
+function endpointNotFound(method: string, url: string): QuiverError {
+  const message = `there is no ${method} ${url.replace(/\?.*/s, '')}`
+  return new QuiverError('not_found', 'ENDPOINT_NOT_FOUND', message, {
+    hint: 'The calls are listed in docs/reference/openapi.json.',
   })
-  app.onError((thrown, context) => {
-    const error = QuiverError.from(thrown)
-    const requestId = context.get('requestId')
-    if (error.code === 'internal') onFailure(error, requestId)
-    if (thrown instanceof AssertionFailed) crash(thrown)
-    const headers = { 'content-type': 'application/json', 'x-request-id': requestId }
-    const body = JSON.stringify({ ...buildErrorBody(error), requestId })
-    return new Response(body, { status: statusOf(error), headers })
-  })
-  return app
 }
 
 /** A failed assertion ends the process, also when it failed on behalf of a caller. */
@@ -145,41 +149,52 @@ function isHandled(id: string): id is keyof typeof HANDLERS {
   return id in HANDLERS
 }
 
+const ROUTER = new Router(Object.keys(HANDLERS).filter(isHandled))
+
 function isSequence(value: unknown): value is AsyncIterable<unknown> {
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 }
 
-async function handle(
-  id: keyof typeof HANDLERS,
+async function call(
   service: ControlService,
-  context: ApiContext,
-): Promise<Response> {
-  const endpoint: Endpoint = ENDPOINTS[id]
-  const { incoming, outgoing } = context.env
+  matched: Matched<keyof typeof HANDLERS>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { id } = matched
+  const { kind }: Endpoint = ENDPOINTS[id]
   const controller = new AbortController()
-  outgoing.once('close', () => {
+  response.once('close', () => {
     controller.abort(new QuiverError('canceled', 'CALLER_GONE', 'the caller has gone'))
   })
-  const input = await validate(id, context)
-  const call = { ...input, signal: controller.signal, content: incoming }
+  const input = await validate(id, matched, request)
+  const given = { ...input, signal: controller.signal, content: request }
   // Safe because `validate` has made the input from the schemas of this very endpoint.
-  const result: unknown = Reflect.apply(HANDLERS[id], undefined, [service, call])
-  if (isSequence(result)) {
-    const lines = await buildLines(result, controller)
-    return context.body(lines, 200, { 'content-type': 'application/x-ndjson' })
-  }
+  const result: unknown = Reflect.apply(HANDLERS[id], undefined, [service, given])
+  if (isSequence(result)) return await stream(await buildLines(result), response)
   const output = await result
-  if (endpoint.kind === 'text') return context.text(String(output))
-  return context.body(JSON.stringify(output), 200, { 'content-type': 'application/json' })
+  if (kind === 'text') return send(response, 200, 'text/plain; charset=UTF-8', String(output))
+  send(response, 200, 'application/json', JSON.stringify(output))
+}
+
+/** No faster than the caller reads. */
+async function stream(lines: AsyncIterable<string>, response: ServerResponse): Promise<void> {
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' }).flushHeaders()
+  // Lines never throw: what fails is the connection, and then there is nobody to tell.
+  await pipeline(Readable.from(lines), response).catch(() => {})
 }
 
 /** @throws QuiverError `invalid_argument/REQUEST_INVALID` naming the field */
-async function validate(id: EndpointId, context: ApiContext): Promise<Record<string, unknown>> {
+async function validate(
+  id: EndpointId,
+  { params, query }: Matched<EndpointId>,
+  request: IncomingMessage,
+): Promise<Record<string, unknown>> {
   const schemas: Readonly<Record<string, z.ZodType>> = SCHEMAS[id]
   const parts: [part: string, value: () => unknown][] = [
-    ['params', () => context.req.param()],
-    ['query', () => context.req.query()],
-    ['body', () => readBody(context.env.incoming)],
+    ['params', () => params],
+    ['query', () => query],
+    ['body', () => readBody(request)],
   ]
   const input: Record<string, unknown> = {}
   for (const [part, value] of parts) {
