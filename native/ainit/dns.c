@@ -35,10 +35,13 @@ static int is_own(const char *name) {
 /* What `code` is to be; the address when there is one. */
 static int resolve(const char *name, struct in_addr *out) {
   static int is_told;
-  out->s_addr = htonl(INADDR_LOOPBACK);
   if (*name == '\0') return DNS_NAME_UNKNOWN;
-  if (is_own(name) || relays_find(name, out) == 0 || names_resolve(name, out) == 0) return DNS_NO_ERROR;
-  if (errno == ENOENT) return DNS_NAME_UNKNOWN;
+  /* What is declared goes first: a name below localhost may be another task's. */
+  if (relays_find(name, out) == 0 || names_resolve(name, out) == 0) return DNS_NO_ERROR;
+  if (errno == ENOENT) {
+    out->s_addr = htonl(INADDR_LOOPBACK);
+    return is_own(name) ? DNS_NO_ERROR : DNS_NAME_UNKNOWN;
+  }
   if (!is_told) log_remark("no place to listen for %s: %s", name, strerror(errno));
   is_told = 1;
   return DNS_SERVER_FAILURE;

@@ -65,8 +65,9 @@ suite('ainit: names below a wildcard', () => {
   })
 
   test('names of /etc/hosts are known here, too', async () => {
-    await using instance = await start()
+    await using instance = await start([['relay', '127.0.0.3:80:db.localhost']])
     assert.equal(await addressOf(instance, 'localhost'), '127.0.0.1')
+    assert.equal(await addressOf(instance, 'db.localhost'), '127.0.0.3')
     assert.equal(await addressOf(instance, 'hello.localhost'), '127.0.0.1')
     assert.equal(await addressOf(instance, 'api.example.org'), '127.0.0.2')
   })
