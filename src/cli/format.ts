@@ -1,5 +1,7 @@
 /** Quantities for people. What programs read (`--json`) has plain numbers. */
 
+import type { TrafficShare } from '../core/task.ts'
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 
 /** `512 B`, `4.2 KiB`, `118 MiB`. */
@@ -38,6 +40,11 @@ export function formatTime(atMs: number): string {
 /** The first 12 hexadecimal digits, which `image inspect` and its like accept. */
 export function formatDigest(digest: string): string {
   return digest.slice('sha256:'.length, 'sha256:'.length + 12)
+}
+
+/** `revision 2 (90%), revision 1 (10%)` */
+export function formatTraffic(traffic: readonly TrafficShare[]): string {
+  return traffic.map(({ revision, percent }) => `revision ${revision} (${percent}%)`).join(', ')
 }
 
 export function formatCount(count: number, noun: string): string {

@@ -3,7 +3,7 @@
 import type { TaskDetail } from '../../../client/resources.ts'
 import type { CliContext } from '../../context.ts'
 import { forEach } from '../../each.ts'
-import { formatCount } from '../../format.ts'
+import { formatCount, formatTraffic } from '../../format.ts'
 import { printJson, say } from '../../print.ts'
 
 interface Flags {
@@ -70,8 +70,7 @@ export async function removeTask(
 }
 
 function servedBy({ name, traffic }: TaskDetail): string {
-  const shares = traffic.map(({ revision, percent }) => `revision ${revision} (${percent}%)`)
-  return `${name} is served by ${shares.join(', ')}`
+  return `${name} is served by ${formatTraffic(traffic)}`
 }
 
 function show(

@@ -5,6 +5,7 @@ import type { CliContext } from '../../context.ts'
 import { formatBytes, formatCount, formatDigest, formatMilliseconds } from '../../format.ts'
 import { sendImage } from '../../image.ts'
 import type { SentImage } from '../../image.ts'
+import { describeDeployment, nothingDeployed } from '../../interrupted.ts'
 import { buildOverrides } from '../../overrides.ts'
 import type { OverrideFlags } from '../../parameters.ts'
 import { foreign, printJson, say } from '../../print.ts'
@@ -20,7 +21,9 @@ interface Flags extends OverrideFlags {
 
 export async function deploy(this: CliContext, flags: Flags, target = '.'): Promise<void> {
   using client = await this.openClient()
-  const sent = await sendImage(this, client, target)
+  const sent = await sendImage(this, client, target).catch((thrown: unknown) => {
+    throw this.signal.aborted ? nothingDeployed() : thrown
+  })
   const config = flags.config ?? sent.manifest.default_config
   const overrides = await buildOverrides(this, flags, sent.folder)
   const body = {
@@ -36,7 +39,10 @@ export async function deploy(this: CliContext, flags: Flags, target = '.'): Prom
     else showDifference(this, difference)
     return
   }
-  const result = await client.call('deploy', { body }, this.signal)
+  const result = await client.call('deploy', { body }, this.signal).catch(async (thrown) => {
+    const name = flags.name ?? sent.manifest.name
+    throw this.signal.aborted ? await describeDeployment(client, name, body) : thrown
+  })
   const timings = [...sent.timings, ...result.timings]
   if (flags.json) {
     const { filesSent, bytesSent } = sent
