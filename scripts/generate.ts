@@ -14,6 +14,7 @@ import {
   buildManifestSchema,
   buildNodeReference,
 } from '../src/config/reference.ts'
+import { GUEST_FILES } from '../src/guest/bindings.ts'
 
 import { buildErrorReference } from './reference-errors.ts'
 
@@ -29,6 +30,7 @@ const GENERATED: readonly GeneratedFile[] = [
   { path: 'docs/reference/openapi.json', build: buildOpenapi },
   { path: 'docs/reference/cli.md', build: buildCliReference },
   { path: 'docs/reference/errors.md', build: buildErrorReference },
+  ...GUEST_FILES,
 ]
 
 const ROOT = path.join(import.meta.dirname, '..')

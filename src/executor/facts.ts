@@ -100,6 +100,14 @@ export interface ComponentFacts {
 
 export type ModuleFacts = CoreFacts | ComponentFacts
 
+/** An import that another task answers. Whether there is such a task, the deployment asks. */
+export interface Link {
+  readonly task: string
+  /** The export to call. */
+  readonly function: string
+  readonly signature: FunctionType
+}
+
 /** `(i32, i32) -> i64`, for messages. */
 export function describeSignature(type: FunctionType): string {
   const results = type.results.length === 1 ? type.results.join('') : `(${type.results.join(', ')})`

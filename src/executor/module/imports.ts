@@ -10,6 +10,7 @@ import {
   describeSignature,
   type FunctionType,
   type ImportFact,
+  type Link,
   type ModuleFacts,
 } from '../facts.ts'
 
@@ -18,14 +19,6 @@ export interface Offered {
   readonly modules: ReadonlyMap<string, ReadonlyMap<string, FunctionType>>
   /** Interfaces for components, without version: `wasi:cli/stdout`. */
   readonly interfaces: ReadonlySet<string>
-}
-
-/** An import that another task answers. Whether there is such a task, the deployment asks. */
-export interface Link {
-  readonly task: string
-  /** The export to call. */
-  readonly function: string
-  readonly signature: FunctionType
 }
 
 /** A DNS label, as `parseName` has it for tasks. */
