@@ -36,6 +36,7 @@ export async function run({ n = TASKS }: BenchOptions): Promise<void> {
   report({ name: 'density.deploy.mean', value: (seconds * 1000) / n, unit: 'ms', n })
   const deployed = await memory(node)
   reportGrowth('density.deploying.pss', empty, deployed, n)
+  reportNode('density.deploying-node', deployed, n)
   await node.restart()
   const full = await memory(node)
   reportGrowth('density.tasks.pss', empty, full, n)
