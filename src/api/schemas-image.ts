@@ -102,6 +102,17 @@ export const taskSpec: z.ZodType<TaskSpec> = z
     network: z.enum(['private', 'none', 'host']),
     isWritable: z.boolean(),
     stopSignal: z.int().min(1).max(64),
+    wasm: z
+      .strictObject({
+        stdout: z.enum(['cgi', 'body']),
+        entry: z.string().max(255).nullable(),
+        isReused: z.boolean(),
+        cpuTimeMs: positive,
+        outputBytes: positive,
+        hostCalls: positive,
+      })
+      .nullable()
+      .default(null),
   })
   .meta({ id: 'TaskSpec' })
 

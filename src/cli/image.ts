@@ -17,6 +17,7 @@ import type { LeftOut } from '../images/collect.ts'
 import { elfBinary } from '../images/elf-binary.ts'
 import type { BinaryConfig, Sources } from '../images/images.ts'
 import { putSources } from '../images/sources.ts'
+import { wasmBinary } from '../images/wasm-binary.ts'
 
 import type { CliContext } from './context.ts'
 import { say } from './print.ts'
@@ -100,7 +101,9 @@ async function sendBinary(
   folder: string,
 ): Promise<Digest> {
   if (manifest.file !== undefined) {
-    const built = await elfBinary(path.join(folder, manifest.file), manifest.name)
+    const file = path.join(folder, manifest.file)
+    const describe = manifest.file.endsWith('.wasm') ? wasmBinary : elfBinary
+    const built = await describe(file, manifest.name)
     return (await putBuiltBinary(context, client, built)).digest
   }
   const reference = manifest.runtime ?? ''

@@ -27,7 +27,6 @@ export const LATER: LaterFeatures = {
   },
   values: {
     isolation: {
-      wasm: 'is not there yet: WebAssembly isolation comes in a later version',
       microvm: 'is not there yet: microVM isolation comes in a later version',
     },
     network: { bridge: 'is not there yet: bridge networks come in a later version' },

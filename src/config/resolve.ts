@@ -4,9 +4,9 @@ import { constants } from 'node:os'
 
 import { QuiverError } from '../core/error.ts'
 import { formatRoute, parseRoute } from '../core/route.ts'
-import type { LimitsSpec, TaskSpec } from '../core/task.ts'
+import type { LimitsSpec, TaskSpec, WasmSpec } from '../core/task.ts'
 
-import { suggestConfig } from './rules.ts'
+import { isWasmFile, suggestConfig } from './rules.ts'
 import type { Manifest } from './schema.ts'
 
 /** What a named configuration changes of a spec. Its variables are added to those of the spec. */
@@ -23,7 +23,7 @@ export function resolveManifest(manifest: Manifest, domain = 'localhost'): TaskS
   const { http, scale } = manifest
   return {
     name: manifest.name,
-    isolation: manifest.isolation,
+    isolation: manifest.isolation ?? (isWasmFile(manifest.file) ? 'wasm' : 'sandbox'),
     args: manifest.command,
     argv0: manifest.argv0 ?? null,
     env: manifest.env,
@@ -56,6 +56,7 @@ export function resolveManifest(manifest: Manifest, domain = 'localhost'): TaskS
     network: manifest.network,
     isWritable: manifest.writable,
     stopSignal: constants.signals[manifest.stop_signal],
+    wasm: resolveWasm(manifest.wasm),
   }
 }
 
@@ -99,6 +100,18 @@ export function resolveSpecs(
 function resolveRoutes(host: string, routes: readonly string[]): readonly string[] {
   if (routes.length === 0) return [host]
   return routes.map((text) => formatRoute(parseRoute(text)))
+}
+
+function resolveWasm(wasm: Manifest['wasm']): WasmSpec | null {
+  if (wasm === undefined) return null
+  return {
+    stdout: wasm.stdout,
+    entry: wasm.entry ?? null,
+    isReused: wasm.instances === 'reuse',
+    cpuTimeMs: wasm.cpu_time,
+    outputBytes: wasm.output,
+    hostCalls: wasm.host_calls,
+  }
 }
 
 function resolveLimits(limits: Manifest['limits']): LimitsSpec {

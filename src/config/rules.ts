@@ -16,6 +16,7 @@ const REACHED_MAX = 256
 export function checkManifest(manifest: Manifest): readonly Problem[] {
   return [
     ...checkProgram(manifest),
+    ...checkWasm(manifest),
     ...checkRoutes(manifest),
     ...checkPorts(manifest),
     ...checkScale(manifest),
@@ -37,17 +38,42 @@ function checkProgram({ runtime, file, workdir }: Manifest): Problem[] {
   if (runtime !== undefined && file !== undefined) {
     problems.push(wrongKey(['file'], 'cannot be used together with "runtime"', 'Keep one of them.'))
   }
-  if (file?.endsWith('.wasm') === true) {
-    const message =
-      'names a WebAssembly module, which is not there yet: it comes in a later version'
-    problems.push({ path: ['file'], at: 'value', message, isLater: true })
-  } else if (file !== undefined && !isInside(file)) {
+  if (file !== undefined && !isInside(file)) {
     const hint = 'Write a path relative to this folder, such as "./server".'
     problems.push(wrong(['file'], `"${file}" is not inside this folder`, hint))
   }
   if (workdir.split('/').includes('..')) {
     problems.push(wrong(['workdir'], 'contains ".."', 'Write the path without it.'))
   }
+  return problems
+}
+
+/** Whether `file` says that it is WebAssembly. */
+export function isWasmFile(file: string | undefined): boolean {
+  return file?.endsWith('.wasm') === true
+}
+
+/** What a module has no use for is refused, so that nobody believes that it works. */
+function checkWasm(manifest: Manifest): Problem[] {
+  const { file, isolation, wasm, port, network, writable } = manifest
+  const isWasm = isWasmFile(file)
+  const problems: Problem[] = []
+  if (!isWasm && isolation === 'wasm') {
+    const hint = 'Set file to a .wasm module, or isolation to "sandbox".'
+    problems.push(wrong(['isolation'], 'is for WebAssembly, which this program is not', hint))
+  }
+  if (!isWasm && wasm !== undefined) {
+    problems.push(wrongKey(['wasm'], 'is for WebAssembly', 'Set file to a .wasm module.'))
+  }
+  if (!isWasm) return problems
+  const hint = 'Leave it out, or run the program in the sandbox as an executable of its own.'
+  if (port.length > 0) {
+    problems.push(wrongKey(['port', 0], 'is not there for WebAssembly: it takes HTTP only', hint))
+  }
+  if (network === 'host') {
+    problems.push(wrong(['network'], '"host" is not there for WebAssembly', hint))
+  }
+  if (writable) problems.push(wrongKey(['writable'], 'is not there for WebAssembly', hint))
   return problems
 }
 

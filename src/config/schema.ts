@@ -23,6 +23,7 @@ import {
   NamedConfigSchema,
   PortSchema,
   ScaleSchema,
+  WasmSchema,
 } from './sections.ts'
 
 export const STOP_SIGNALS = [
@@ -45,7 +46,9 @@ export const ManifestSchema = z.strictObject({
   file: field
     .text(4096)
     .optional()
-    .describe('An executable of your own in this folder, instead of `runtime`.')
+    .describe(
+      'An executable or a WebAssembly module of your own in this folder, instead of `runtime`.',
+    )
     .meta({ examples: ['./server'] }),
   command: command
     .default([])
@@ -56,7 +59,13 @@ export const ManifestSchema = z.strictObject({
       'What the program sees as `argv[0]`; the name of the program unless given. Chooses the applet of busybox.',
     )
     .meta({ examples: ['httpd'] }),
-  isolation: z.enum(['sandbox']).default('sandbox').describe('How instances are isolated.'),
+  isolation: z
+    .enum(['wasm', 'sandbox'])
+    .optional()
+    .describe(
+      'How instances are isolated. `wasm`: WebAssembly, a fresh instance for each request; `sandbox`: a process of its own. `wasm` for `file = "*.wasm"` unless given, else `sandbox`.',
+    )
+    .meta({ examples: ['sandbox'] }),
   version: field
     .matching(
       /^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/,
@@ -123,6 +132,7 @@ export const ManifestSchema = z.strictObject({
     .describe('The `[config.NAME]` that is used when none is asked for.')
     .meta({ examples: ['worker'] }),
   http: HttpSchema.optional(),
+  wasm: WasmSchema.optional(),
   port: z.array(PortSchema).max(64).default([]),
   scale: ScaleSchema.prefault({}),
   limits: LimitsSchema.prefault({}),

@@ -146,6 +146,42 @@ export const LimitsSchema = z
   })
   .describe('What an instance may use. Every limit is enforced, and its breach is named.')
 
+export const WasmSchema = z
+  .strictObject({
+    stdout: z
+      .enum(['cgi', 'body'])
+      .default('cgi')
+      .describe(
+        'What a command writes to stdout: headers, an empty line and the body (`cgi`), or only a `body` of plain text.',
+      ),
+    entry: field
+      .text(255)
+      .optional()
+      .describe('The export that answers requests; `handle`, `main` or `_start` unless given.')
+      .meta({ examples: ['handle'] }),
+    instances: z
+      .enum(['fresh', 'reuse'])
+      .default('fresh')
+      .describe(
+        'A `fresh` instance of the module for each request, or `reuse` one for all of them, one at a time.',
+      ),
+    cpu_time: field
+      .duration('1ms', '24h')
+      .prefault('10s')
+      .describe('Longest computing of one request; then it is ended.')
+      .meta({ examples: ['10s'] }),
+    output: field
+      .size('1B', '16GiB')
+      .prefault('64MiB')
+      .describe('Longest answer; what is longer is cut off, and named.')
+      .meta({ examples: ['64MiB'] }),
+    host_calls: field
+      .whole(1, 1_000_000_000)
+      .default(1_000_000)
+      .describe('Calls of host functions per second, of one request.'),
+  })
+  .describe('How a WebAssembly module is run. Only with `file = "*.wasm"`.')
+
 export const HealthSchema = z
   .strictObject({
     ready: field

@@ -37,6 +37,32 @@ export interface TaskSpec {
   readonly isWritable: boolean
   /** Signal number that asks the process to end, 15 unless chosen. */
   readonly stopSignal: number
+  /** How a WebAssembly module is run; null: as `WASM_DEFAULTS`, or it is none. Absent from what was stored before there was one. */
+  readonly wasm?: WasmSpec | null
+}
+
+export interface WasmSpec {
+  /** What a command writes: an answer with its headers (CGI), or only the body of one. */
+  readonly stdout: 'cgi' | 'body'
+  /** The export that answers requests; null: as the module's kind has it. */
+  readonly entry: string | null
+  /** One instance of the module for all requests, one at a time; else a fresh one for each. */
+  readonly isReused: boolean
+  /** Longest computing of one request. */
+  readonly cpuTimeMs: number
+  /** Longest answer. */
+  readonly outputBytes: number
+  /** Calls of host functions per second, of one request. */
+  readonly hostCalls: number
+}
+
+export const WASM_DEFAULTS: WasmSpec = {
+  stdout: 'cgi',
+  entry: null,
+  isReused: false,
+  cpuTimeMs: 10_000,
+  outputBytes: 64 * 1024 * 1024,
+  hostCalls: 1_000_000,
 }
 
 export interface HttpSpec {

@@ -14,13 +14,23 @@ import { inspect } from 'node:util'
 import { openApiServer, type ApiListener } from '../api/server.ts'
 import { loadToken } from '../api/token.ts'
 import { QuiverError } from '../core/error.ts'
-import type { OpenStream } from '../drivers/driver.ts'
+import type { Driver, OpenStream } from '../drivers/driver.ts'
+import type { ExecutorTree } from '../drivers/module-plan.ts'
 import {
   installSandboxHost,
   openSandboxDriver,
   removeSandboxGroups,
+  type SandboxHost,
 } from '../drivers/sandbox/index.ts'
+import { openWasmDriver, type WasmDriver } from '../drivers/wasm/index.ts'
 import { StreamOpener } from '../fds/streams.ts'
+import {
+  EXECUTOR_MAIN,
+  EXECUTOR_PROGRAM,
+  ExecutorBinary,
+  MODULE_PATH,
+} from '../images/executor-binary.ts'
+import type { ImageStore } from '../images/images.ts'
 import { openImageStore } from '../images/open.ts'
 import { EventLog } from '../scheduler/events.ts'
 import { Scheduler } from '../scheduler/scheduler.ts'
@@ -68,8 +78,7 @@ async function serve(
   const store = resources.use(await openSqliteStore(path.join(dataFolder, 'state', 'state.db')))
   const recipesFolder = path.join(config.packageRoot, 'recipes')
   const images = resources.use(await openImageStore({ dataFolder, store, recipesFolder }))
-  const driver = resources.use(await openDriver(config))
-
+  const { sandbox, wasm, executor } = await openDrivers(config, images, resources)
   const dataPlane = new LinkDataPlane({
     onProxy: (message) => handleProxy(message, parts),
     onProxyConnected: () => {
@@ -77,7 +86,7 @@ async function serve(
     },
     onEgress: (message) => handleEgress(message, parts),
   })
-  const drivers = new Map([[driver.isolation, driver]])
+  const drivers = new Map<string, Driver>([sandbox, wasm].map((one) => [one.isolation, one]))
   const scheduler = resources.use(
     new Scheduler({
       store,
@@ -86,8 +95,9 @@ async function serve(
       dataPlane,
       events,
       openStream,
+      executor,
       tasksMax: config.tasksMax,
-      uidsMax: config.uidsMax,
+      uidsMax: uidsForTasks(config),
       instancesMax: config.instancesMax,
     }),
   )
@@ -109,23 +119,71 @@ async function serve(
   const signal = await told
   if (signal !== 'SIGTERM') return
   await scheduler.stopEverything()
-  await removeSandboxGroups(nodeId(config))
+  await wasm.stopExecutors()
+  for (const folder of SANDBOXES) await removeSandboxGroups(groupOf(config, folder))
   await clearRunFolder(config.runFolder)
 }
 
-async function openDriver(config: ControlConfig) {
-  const host = await installSandboxHost({
+interface Drivers {
+  readonly sandbox: Driver
+  readonly wasm: WasmDriver
+  /** What runs WebAssembly in a process. */
+  readonly executor: () => Promise<ExecutorTree>
+}
+
+async function openDrivers(
+  config: ControlConfig,
+  images: ImageStore,
+  resources: AsyncDisposableStack,
+): Promise<Drivers> {
+  const { dataFolder } = config
+  const executors = new ExecutorBinary(images)
+  const executor = async () => executorTree(await executors.tree())
+  const host = await installHost(config)
+  const sandbox = resources.use(await openSandboxDriver(host, groupOf(config, 'instances')))
+  const executorsHost = { ...host, instancesFolder: path.join(dataFolder, 'executors') }
+  const processes = resources.use(
+    await openSandboxDriver(executorsHost, groupOf(config, 'executors')),
+  )
+  const wasm = resources.use(
+    await openWasmDriver({
+      instancesFolder: path.join(dataFolder, 'modules'),
+      processes,
+      openStream,
+      tree: executor,
+      uidIndex: uidsForTasks(config) ?? 0,
+    }),
+  )
+
+  return { sandbox, wasm, executor }
+}
+
+/** Folders of instances whose processes Quiver starts: for tasks, and for executors of WebAssembly. */
+const SANDBOXES = ['instances', 'executors'] as const
+
+/** Executors run as a user of their own: the last of the node's range. */
+function uidsForTasks({ uidsMax }: ControlConfig): number | null {
+  return uidsMax === null ? null : uidsMax - 1
+}
+
+function executorTree(tree: string): ExecutorTree {
+  return { path: tree, entry: EXECUTOR_PROGRAM, main: EXECUTOR_MAIN, modulePath: MODULE_PATH }
+}
+
+async function installHost(config: ControlConfig): Promise<SandboxHost> {
+  return await installSandboxHost({
     dataFolder: config.dataFolder,
     runFolder: config.runFolder,
     ainitPath: path.join(config.packageRoot, 'native', 'build', 'ainit'),
     uidBase: config.uidBase,
     streamGid: config.proxyGid,
   })
-  return await openSandboxDriver(host, nodeId(config))
 }
 
-function nodeId({ dataFolder }: ControlConfig): string {
-  return createHash('sha256').update(dataFolder).digest('hex').slice(0, 8)
+/** Below which name the control groups of a sandbox are. */
+function groupOf({ dataFolder }: ControlConfig, folder: (typeof SANDBOXES)[number]): string {
+  const node = createHash('sha256').update(dataFolder).digest('hex').slice(0, 8)
+  return folder === 'instances' ? node : `${node}-${folder}`
 }
 
 /** One stream, for health checks: the proxy keeps its openers, control needs them for a moment. */

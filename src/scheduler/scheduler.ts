@@ -8,6 +8,7 @@
 import { QuiverError } from '../core/error.ts'
 import type { Revision, Task, TaskSpec } from '../core/task.ts'
 import type { Driver, Instance, OpenStream, StdioPlan } from '../drivers/driver.ts'
+import type { ExecutorTree } from '../drivers/module-plan.ts'
 import type { ImageStore } from '../images/images.ts'
 import type { Store } from '../store/store.ts'
 
@@ -31,6 +32,8 @@ export interface SchedulerParts {
   readonly dataPlane: DataPlane
   readonly events: EventLog
   readonly openStream: OpenStream
+  /** What runs WebAssembly in a process. */
+  readonly executor: () => Promise<ExecutorTree>
   readonly tasksMax: number
   /** How many uids the node has for tasks; null: it needs none. */
   readonly uidsMax: number | null

@@ -6,7 +6,9 @@ import { monotonicNs } from '../core/clock.ts'
 import { QuiverError } from '../core/error.ts'
 import type { Revision, Task, TaskSpec } from '../core/task.ts'
 import type { Driver, Instance, InstancePlan, OpenStream, StdioPlan } from '../drivers/driver.ts'
+import { planExecutor, type ExecutorTree } from '../drivers/module-plan.ts'
 import type { ImageStore } from '../images/images.ts'
+import { isWasm } from '../images/wasm-binary.ts'
 
 import { planInstance } from './planning.ts'
 
@@ -14,6 +16,8 @@ export interface StarterParts {
   readonly images: ImageStore
   readonly drivers: ReadonlyMap<string, Driver>
   readonly openStream: OpenStream
+  /** What runs WebAssembly in a process. */
+  readonly executor: () => Promise<ExecutorTree>
 }
 
 /** Between two tries of a health path that does not say 200 yet. */
@@ -41,7 +45,7 @@ export class Starter {
       images.materialise(image.digest),
     ])
     const materialisedAtNs = monotonicNs()
-    const plan: InstancePlan = planInstance(revision, {
+    const planned: InstancePlan = planInstance(revision, {
       binary,
       binaryTree: binaryTree.path,
       imageTree: imageTree.path,
@@ -49,6 +53,8 @@ export class Starter {
       stdio,
       isRun: task.kind === 'run',
     })
+    const needsExecutor = isWasm(binary.config.platform) && revision.spec.isolation !== 'wasm'
+    const plan = needsExecutor ? planExecutor(planned, await this.#parts.executor()) : planned
     return {
       instance: await requireDriver(this.#parts.drivers, plan.spec).prepare(plan),
       materialisedAtNs,

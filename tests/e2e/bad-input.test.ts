@@ -61,7 +61,8 @@ suite('a manifest', () => {
     ],
     ['that is no TOML', 'name = app', 64, 'MANIFEST_INVALID', /quiver\.toml:1:8/],
     ['with keys that come later', `${HEAD}[[cron]]\n`, 69, 'NOT_YET', /cron: is not there yet/],
-    ['for WebAssembly', `${HEAD}isolation = "wasm"\n`, 69, 'NOT_YET', /WebAssembly/],
+    ['for microVMs', `${HEAD}isolation = "microvm"\n`, 69, 'NOT_YET', /microVM/],
+    ['for WebAssembly', `${HEAD}isolation = "wasm"\n`, 64, 'MANIFEST_INVALID', /\.wasm module/],
     ['with too wide a wildcard', `${HEAD}allow = ["*.com"]\n`, 64, 'MANIFEST_INVALID', /too much/],
     [
       'with a misspelt runtime',
@@ -188,7 +189,13 @@ suite('a command', () => {
     [['deploy', '.', '--name', 'BAD_Name'], 64, 'NAME_INVALID', /"BAD_Name"/],
     [['logs', 'app', '--since', 'yesterday'], 64, 'TIME_INVALID', /10m/],
     [['run', '-m', '200MB', 'busybox'], 64, 'QUANTITY_INVALID', /MiB/],
-    [['run', '--isolation', 'wasm', 'busybox'], 69, 'ISOLATION_UNAVAILABLE', /one of: sandbox/],
+    [
+      ['run', '--isolation', 'microvm', 'busybox'],
+      69,
+      'ISOLATION_UNAVAILABLE',
+      /one of: sandbox, wasm/,
+    ],
+    [['run', '--isolation', 'wasm', 'busybox'], 64, 'SPEC_UNSUPPORTED', /not WebAssembly/],
     [['run', 'bsybox', '--', 'sh'], 66, 'BINARY_NOT_FOUND', /Did you mean "busybox"\?/],
   ]
   for (const [args, status, reason, says] of cases) {

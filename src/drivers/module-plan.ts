@@ -1,0 +1,61 @@
+/** From an instance plan to what an executor is told, by whichever driver it runs. */
+
+import { WASM_DEFAULTS } from '../core/task.ts'
+import type { ModulePlan } from '../executor/protocol.ts'
+
+import type { InstancePlan } from './driver.ts'
+
+/** Prefix of the guest's variables: the executor's own environment is that of Node.js, and no guest's. */
+const GUEST = 'GUEST_'
+
+/** Where an executor's tree is, and what is in it. */
+export interface ExecutorTree {
+  readonly path: string
+  /** The program, its first argument, and the file over which a module is mounted; absolute inside. */
+  readonly entry: string
+  readonly main: string
+  readonly modulePath: string
+}
+
+export function buildModulePlan({ task, spec, env }: InstancePlan): ModulePlan {
+  const { stdout, entry, isReused, cpuTimeMs, outputBytes, hostCalls } = spec.wasm ?? WASM_DEFAULTS
+  const { limits } = spec
+  return {
+    task,
+    args: spec.args,
+    argv0: spec.argv0 ?? task,
+    env,
+    stdout,
+    entry,
+    isReused,
+    limits: {
+      memoryBytes: limits.memoryBytes,
+      cpuTimeMs,
+      requestTimeoutMs: limits.requestTimeoutMs,
+      outputBytes,
+      inputBytes: limits.bodyBytes ?? limits.memoryBytes,
+      files: limits.files,
+      hostCalls,
+    },
+  }
+}
+
+/**
+ * The plan of a module as that of a process: an executor that runs this module alone, in whatever isolation the process has.
+ * A run is a command with its stdio; everything else answers HTTP on the declared port.
+ */
+export function planExecutor(plan: InstancePlan, executor: ExecutorTree): InstancePlan {
+  const { spec } = plan
+  const mode = plan.isRun || spec.http === null ? 'run' : 'serve'
+  const module = { ...buildModulePlan(plan), env: {} }
+  const argument = JSON.stringify({ module, port: spec.http?.port ?? 0, path: executor.modulePath })
+  const env = Object.entries(plan.env).map(([name, value]) => [`${GUEST}${name}`, value] as const)
+  return {
+    ...plan,
+    binaryTree: executor.path,
+    entry: executor.entry,
+    mounts: [{ source: `${plan.binaryTree}${plan.entry}`, target: executor.modulePath }],
+    env: Object.fromEntries(env),
+    spec: { ...spec, argv0: null, workdir: '/app', args: [executor.main, mode, argument] },
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * The executors of a node: processes in the sandbox that serve modules. One is started when the first module needs it, and
+ * ends a while after the last one is gone. All modules of one namespace share one; namespaces never share.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { totalmem } from 'node:os'
+
+import { QuiverError } from '../../core/error.ts'
+import type { TaskSpec } from '../../core/task.ts'
+import type { Failure, LogStream } from '../../executor/protocol.ts'
+import type { Driver, Instance, InstancePlan, OpenStream } from '../driver.ts'
+import type { ExecutorTree } from '../module-plan.ts'
+
+import { ExecutorLink } from './link.ts'
+
+export interface ExecutorsHost {
+  /** Starts processes, and finds them again. Nobody else uses its instances. */
+  readonly processes: Driver
+  readonly openStream: OpenStream
+  readonly tree: () => Promise<ExecutorTree>
+  /** The user that executors run as. */
+  readonly uidIndex: number
+}
+
+/** Somebody who has a module in an executor. */
+export interface Tenant {
+  readonly id: string
+  onLog(stream: LogStream, atMs: number, bytes: Uint8Array): void
+  onBroke(error: Failure): void
+  /** The executor has ended, and the module with it. */
+  onLost(): void
+}
+
+export const EXECUTOR_TASK = 'executor'
+const CONTROL_PORT = 7000
+const START_TIMEOUT_MS = 15_000
+const CONNECT_TIMEOUT_MS = 5000
+const IDLE_MS = 10 * 60_000
+const STOP_GRACE_MS = 1000
+const MIB = 1024 * 1024
+/** Of the machine's memory, for all modules of a namespace together; each has its own limit. */
+const MEMORY_SHARE = 0.5
+
+export class Executor {
+  readonly process: Instance
+  readonly #tenants = new Map<string, Tenant>()
+  #link: ExecutorLink | undefined
+
+  constructor(process: Instance) {
+    this.process = process
+  }
+
+  get link(): ExecutorLink {
+    if (this.#link !== undefined) return this.#link
+    throw new QuiverError('unavailable', 'EXECUTOR_LOST', 'the executor is not connected')
+  }
+
+  get isUsable(): boolean {
+    return this.#link !== undefined && this.process.state === 'running' && !this.process.isEnding
+  }
+
+  get isEmpty(): boolean {
+    return this.#tenants.size === 0
+  }
+
+  /** @throws QuiverError when it does not listen */
+  async connect(openStream: OpenStream): Promise<void> {
+    const signal = AbortSignal.timeout(CONNECT_TIMEOUT_MS)
+    const stream = await openStream(this.process.endpoint, CONTROL_PORT, signal)
+    this.#link = new ExecutorLink(stream, {
+      onLog: (instance, logged, atMs, bytes) => {
+        this.#tenants.get(instance)?.onLog(logged, atMs, bytes)
+      },
+      onBroke: (instance, error) => this.#tenants.get(instance)?.onBroke(error),
+      onLost: () => {
+        this.#link = undefined
+      },
+    })
+    void this.process.exited.then(() => this.#loseAll())
+  }
+
+  add(tenant: Tenant): void {
+    this.#tenants.set(tenant.id, tenant)
+  }
+
+  delete(tenant: Tenant): void {
+    this.#tenants.delete(tenant.id)
+  }
+
+  disconnect(): void {
+    this.#link?.[Symbol.dispose]()
+  }
+
+  #loseAll(): void {
+    const tenants = [...this.#tenants.values()]
+    this.#tenants.clear()
+    for (const tenant of tenants) tenant.onLost()
+  }
+}
+
+export class Executors {
+  readonly #host: ExecutorsHost
+  readonly #all = new Set<Executor>()
+  #starting: Promise<Executor> | undefined
+  #idleTimer: NodeJS.Timeout | undefined
+
+  constructor(host: ExecutorsHost) {
+    this.#host = host
+  }
+
+  /** One that serves; started unless there is one. @throws QuiverError as the start of a process does */
+  async take(): Promise<Executor> {
+    const usable = [...this.#all].find(({ isUsable }) => isUsable)
+    if (usable !== undefined) return usable
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined
+    })
+    return await this.#starting
+  }
+
+  /** Takes over one that an earlier control process left. @returns undefined when it does not answer: it is ended */
+  async adopt(process: Instance): Promise<Executor | undefined> {
+    const executor = new Executor(process)
+    try {
+      await executor.connect(this.#host.openStream)
+    } catch {
+      await process.stop('LOST', 0)
+      await process.remove()
+      return undefined
+    }
+    this.#keep(executor)
+    return executor
+  }
+
+  /** A module is gone: when it was the last, the executor ends after a while. */
+  release(): void {
+    if (![...this.#all].some(({ isEmpty }) => isEmpty)) return
+    this.#idleTimer?.close()
+    this.#idleTimer = setTimeout(() => void this.#stopEmpty(), IDLE_MS).unref()
+  }
+
+  /** The node ends. */
+  async stopAll(): Promise<void> {
+    this.#idleTimer?.close()
+    await Promise.all(
+      [...this.#all].map((executor) => executor.process.stop('STOPPED', STOP_GRACE_MS)),
+    )
+  }
+
+  letGo(): void {
+    this.#idleTimer?.close()
+    for (const executor of this.#all) executor.disconnect()
+  }
+
+  async #stopEmpty(): Promise<void> {
+    for (const executor of this.#all) {
+      if (executor.isEmpty) await executor.process.stop('IDLE', STOP_GRACE_MS)
+    }
+  }
+
+  async #start(): Promise<Executor> {
+    const { processes, openStream, tree, uidIndex } = this.#host
+    const process = await processes.prepare(planProcess(await tree(), uidIndex))
+    try {
+      await process.start(AbortSignal.timeout(START_TIMEOUT_MS))
+    } catch (thrown) {
+      await process.remove()
+      throw thrown
+    }
+    const executor = new Executor(process)
+    await executor.connect(openStream)
+    this.#keep(executor)
+    return executor
+  }
+
+  #keep(executor: Executor): void {
+    this.#all.add(executor)
+    void executor.process.exited.then(async () => {
+      this.#all.delete(executor)
+      await executor.process.remove()
+    })
+  }
+}
+
+function planProcess(tree: ExecutorTree, uidIndex: number): InstancePlan {
+  return {
+    id: `${EXECUTOR_TASK}-1-${randomBytes(4).toString('hex')}`,
+    task: EXECUTOR_TASK,
+    revision: 1,
+    spec: buildSpec(tree),
+    binaryTree: tree.path,
+    // It has no files: the empty folder of its own tree.
+    imageTree: `${tree.path}/app`,
+    entry: tree.entry,
+    mounts: [],
+    env: {},
+    uidIndex,
+    relays: [],
+    wildcards: [],
+    token: randomBytes(16).toString('hex'),
+    stdio: { isTerminal: false, isHeld: false, hasStdin: false },
+    isRun: false,
+  }
+}
+
+function buildSpec(tree: ExecutorTree): TaskSpec {
+  return {
+    name: EXECUTOR_TASK,
+    isolation: 'sandbox',
+    args: [tree.main, 'pool', JSON.stringify({ port: CONTROL_PORT })],
+    argv0: null,
+    env: {},
+    workdir: '/',
+    http: null,
+    ports: [{ port: CONTROL_PORT, publish: null }],
+    scale: { min: 0, max: 1, concurrency: 1, pauseAfterMs: null, stopAfterMs: null },
+    limits: {
+      memoryBytes: Math.max(256 * MIB, Math.floor(totalmem() * MEMORY_SHARE)),
+      cpuMillis: null,
+      startCpuMillis: 64_000,
+      pids: 1024,
+      files: 4096,
+      fileBytes: 0,
+      tmpBytes: MIB,
+      requestTimeoutMs: 60_000,
+      startTimeoutMs: START_TIMEOUT_MS,
+      stopTimeoutMs: STOP_GRACE_MS,
+      wallTimeMs: null,
+      bodyBytes: null,
+      queueLength: 1,
+      logBytes: MIB,
+    },
+    readyPath: null,
+    allow: [],
+    connect: [],
+    network: 'private',
+    isWritable: false,
+    stopSignal: 15,
+  }
+}

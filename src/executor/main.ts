@@ -1,0 +1,59 @@
+/**
+ * The entry of an executor. `pool`: modules come and go, as control says. `serve`: one module answers HTTP. `run`: one
+ * command runs once, with the stdio of this process. The mode is the first argument, what it needs the second, as JSON.
+ */
+
+import { readFile } from 'node:fs/promises'
+
+import { QuiverError } from '../core/error.ts'
+
+import type { ModulePlan } from './protocol.ts'
+
+interface SingleModule {
+  readonly module: ModulePlan
+  /** 0: none. */
+  readonly port: number
+  /** Absolute. */
+  readonly path: string
+}
+
+/** Prefix of the guest's variables in the environment of this process. */
+const GUEST = 'GUEST_'
+
+async function main(mode: string, argument: string): Promise<void> {
+  if (mode === 'pool') {
+    const { Pool } = await import('./serve/pool.ts')
+    const { port }: { readonly port: number } = JSON.parse(argument)
+    new Pool().listen(port)
+    return
+  }
+  const single: SingleModule = JSON.parse(argument)
+  const plan = { ...single.module, env: takeGuestEnv() }
+  const bytes = Uint8Array.from(await readFile(single.path))
+  if (mode === 'serve') {
+    const { serveOne } = await import('./serve/one.ts')
+    await serveOne(bytes, plan, single.port)
+    return
+  }
+  const { runOnce } = await import('./run/once.ts')
+  process.exitCode = await runOnce(bytes, plan)
+}
+
+function takeGuestEnv(): Readonly<Record<string, string>> {
+  const env: Record<string, string> = {}
+  for (const [name, value] of Object.entries(process.env)) {
+    delete process.env[name]
+    if (name.startsWith(GUEST) && value !== undefined) env[name.slice(GUEST.length)] = value
+  }
+  return env
+}
+
+try {
+  await main(process.argv[2] ?? '', process.argv[3] ?? '')
+} catch (thrown) {
+  const { message, reason, hint } = QuiverError.from(thrown)
+  process.stderr.write(
+    `quiver: ${message} (${reason})\n${hint === undefined ? '' : `hint: ${hint}\n`}`,
+  )
+  process.exit(126)
+}

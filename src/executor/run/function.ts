@@ -1,0 +1,138 @@
+/** An input→output function: it reads the request and writes the answer through the host functions. */
+
+import { QuiverError } from '../../core/error.ts'
+import type { HostLimits } from '../guest-host.ts'
+import { HostSession } from '../host/session.ts'
+import type { Exchange } from '../http/exchange.ts'
+import { Wasi, WasiExit } from '../wasi/wasi.ts'
+
+import { findExport, findWaiting, ModuleBinding } from './binding.ts'
+import { goneError } from './command.ts'
+import { breach, exited } from './failure.ts'
+import { hostLimits, RequestHost } from './request-host.ts'
+import type { Guest, Runner } from './runner.ts'
+
+const INITIALIZE = '_initialize'
+const EMPTY = new Uint8Array(0)
+const OK = 200
+
+export class FunctionRunner implements Runner {
+  readonly #guest: Guest
+  readonly #binding: ModuleBinding
+  readonly #limits: HostLimits
+  readonly #entry: string
+
+  /** @throws QuiverError `invalid_argument/MODULE_ENTRY_MISSING` */
+  constructor(guest: Guest, entry: string | null) {
+    const exported = WebAssembly.Module.exports(guest.module)
+    const found = exported.find(({ name, kind }) => name === entry && kind === 'function')
+    if (found === undefined) throw noEntry(entry, exported)
+    this.#guest = guest
+    this.#entry = found.name
+    this.#limits = hostLimits(guest.plan)
+    this.#binding = new ModuleBinding(guest.module, [])
+  }
+
+  answer(exchange: Exchange): void | Promise<void> {
+    const { inputBytes } = this.#guest.plan.limits
+    const { contentLength } = exchange.head
+    if (contentLength !== null && contentLength > inputBytes) throw inputTooLarge(inputBytes)
+    const input =
+      contentLength === null && !exchange.head.isChunked ? EMPTY : exchange.body.readAll(inputBytes)
+    return input instanceof Promise
+      ? this.#answerLater(exchange, input)
+      : this.#run(exchange, input)
+  }
+
+  async #answerLater(exchange: Exchange, reading: Promise<Uint8Array>): Promise<void> {
+    let input: Uint8Array
+    try {
+      input = await reading
+    } catch (thrown) {
+      throw thrown instanceof RangeError
+        ? inputTooLarge(this.#guest.plan.limits.inputBytes)
+        : thrown
+    }
+    await this.#run(exchange, input)
+  }
+
+  #run(exchange: Exchange, input: Uint8Array): void | Promise<void> {
+    const { plan, log } = this.#guest
+    const host = new RequestHost(exchange, input, this.#limits, log)
+    const session = new HostSession(host)
+    const wasi = this.#binding.hasWasi
+      ? new Wasi({
+          args: [plan.argv0, ...plan.args],
+          env: plan.env,
+          stdout: { write: (bytes) => log('stdout', bytes) },
+          stderr: { write: (bytes) => log('stderr', bytes) },
+          fdsMax: plan.limits.files,
+        })
+      : null
+    const instance = this.#binding.instantiate(wasi, session)
+    if (this.#binding.mayWait) return this.#wait(exchange, instance, session, wasi)
+    try {
+      findExport(instance, INITIALIZE)?.()
+      findExport(instance, this.#entry)?.()
+    } catch (thrown) {
+      rethrowUnlessExit(thrown)
+    } finally {
+      wasi?.close()
+    }
+    respond(exchange, session)
+    return undefined
+  }
+
+  async #wait(
+    exchange: Exchange,
+    instance: WebAssembly.Instance,
+    session: HostSession,
+    wasi: Wasi | null,
+  ): Promise<void> {
+    const stop = (): void => {
+      session.end(goneError())
+      wasi?.stop(goneError())
+    }
+    exchange.gone.addEventListener('abort', stop)
+    try {
+      await findWaiting(instance, INITIALIZE)?.()
+      await findWaiting(instance, this.#entry)?.()
+    } catch (thrown) {
+      rethrowUnlessExit(thrown)
+    } finally {
+      exchange.gone.removeEventListener('abort', stop)
+      wasi?.close()
+    }
+    respond(exchange, session)
+  }
+}
+
+/** A function that ends its program has answered before. */
+function rethrowUnlessExit(thrown: unknown): void {
+  if (!(thrown instanceof WasiExit)) throw thrown
+  if (thrown.status !== 0) throw exited(thrown.status)
+}
+
+function respond(exchange: Exchange, session: HostSession): void {
+  const { answer } = session
+  if (answer === null) exchange.respond(OK, [], EMPTY)
+  else exchange.respond(answer.status ?? OK, answer.rawHeaders, answer.body)
+}
+
+function inputTooLarge(bytesMax: number): QuiverError {
+  return breach('INPUT_TOO_LARGE', `the body is longer than ${bytesMax} bytes`)
+}
+
+function noEntry(
+  entry: string | null,
+  exported: readonly WebAssembly.ModuleExportDescriptor[],
+): QuiverError {
+  const names = exported.filter(({ kind }) => kind === 'function').map(({ name }) => name)
+  const message =
+    entry === null
+      ? 'the module has several exports, and none of them is "handle", "main" or "_start"'
+      : `the module has no exported function "${entry}"`
+  return new QuiverError('invalid_argument', 'MODULE_ENTRY_MISSING', message, {
+    hint: `Set entry under [wasm] to one of: ${names.slice(0, 10).join(', ')}.`,
+  })
+}

@@ -1,0 +1,26 @@
+/** What answers the requests of one module: made once for each thread, by the kind of the module. */
+
+import type { Exchange } from '../http/exchange.ts'
+import type { ModuleKind } from '../module.ts'
+import type { LogStream, ModulePlan } from '../protocol.ts'
+
+export interface Runner {
+  /**
+   * Answers, in whatever way. Resolves when the guest is done.
+   *
+   * @throws whatever the guest failed with, or a limit; the caller answers then
+   */
+  answer(exchange: Exchange): void | Promise<void>
+}
+
+/** What all runners get. */
+export interface Guest {
+  /** With its limits written into it. */
+  readonly module: WebAssembly.Module
+  readonly kind: ModuleKind
+  readonly plan: ModulePlan
+  readonly log: Log
+}
+
+/** Takes over `bytes`. */
+export type Log = (stream: LogStream, bytes: Uint8Array) => void

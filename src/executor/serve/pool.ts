@@ -1,0 +1,172 @@
+/**
+ * The executor as control sees it: modules that are served side by side, each by a thread and on a port of its own. What it
+ * says about them while control is away is kept, in a bounded form, until control is back.
+ */
+
+import { createServer, type Socket } from 'node:net'
+
+import { QuiverError } from '../../core/error.ts'
+import { judgeModule } from '../inspect.ts'
+import { limitModule } from '../module.ts'
+import {
+  readFrames,
+  writeFrame,
+  type Answers,
+  type Asked,
+  type FromExecutor,
+  type ModulePlan,
+  type Serving,
+} from '../protocol.ts'
+import { toFailure } from '../run/failure.ts'
+
+import { BlankThread, ModuleServer } from './module-server.ts'
+
+const WATCH_MS = 50
+/** Messages that wait for control. */
+const PENDING_BYTES_MAX = 4 * 1024 * 1024
+const TABLE_ELEMENTS_MAX = 1_000_000
+
+interface Pending {
+  readonly message: FromExecutor
+  readonly bytes: Uint8Array
+}
+
+export class Pool {
+  readonly #servers = new Map<string, ModuleServer>()
+  #blank: BlankThread | undefined
+  #control: Socket | undefined
+  readonly #pending: Pending[] = []
+  #pendingBytes = 0
+  #watch: NodeJS.Timeout | undefined
+
+  /** @param port  where control connects */
+  listen(port: number): void {
+    this.#blank = new BlankThread()
+    const server = createServer({ noDelay: true }, (socket) => void this.#talk(socket))
+    server.listen({ host: '127.0.0.1', port })
+  }
+
+  /** The newest connection is control's: an older one belongs to a control process that is gone. */
+  async #talk(socket: Socket): Promise<void> {
+    this.#control?.destroy()
+    this.#control = socket
+    socket.on('error', () => socket.destroy())
+    socket.on('drain', () => this.#flush())
+    this.#flush()
+    try {
+      for await (const { message, bytes } of readFrames<Asked>(socket)) {
+        void this.#answer(message, bytes)
+      }
+    } catch {
+      // Control is gone; another one will come.
+    }
+    socket.destroy()
+    if (this.#control === socket) this.#control = undefined
+  }
+
+  async #answer(asked: Asked, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { id } = asked
+    try {
+      const result = JSON.stringify(await this.#do(asked, bytes))
+      this.#say({ type: 'done', id, result })
+    } catch (thrown) {
+      this.#say({ type: 'failed', id, error: toFailure(QuiverError.from(thrown)) })
+    }
+  }
+
+  async #do(asked: Asked, bytes: Uint8Array<ArrayBuffer>): Promise<Answers[keyof Answers]> {
+    switch (asked.type) {
+      case 'serve':
+        return await this.#serve(asked.instance, asked.plan, bytes)
+      case 'stop':
+        await this.#stop(asked.instance, asked.graceMs)
+        return null
+      case 'inspect':
+        return judgeModule(bytes).inspection
+      case 'list':
+        return [...this.#servers].map(([instance, { port }]) => ({ instance, port }))
+      case 'usage':
+        return await this.#require(asked.instance).usage()
+      default:
+        return asked satisfies never
+    }
+  }
+
+  async #serve(
+    instance: string,
+    plan: ModulePlan,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<Serving> {
+    const { kind } = judgeModule(bytes)
+    const limits = { memoryBytesMax: plan.limits.memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
+    // A copy of its own: what came belongs to a larger buffer.
+    const limited = Uint8Array.from(limitModule(bytes, limits))
+    const module = await WebAssembly.compile(limited)
+    const served = new ModuleServer({ module, kind, plan }, this.#takeThread, {
+      onLog: (stream, atMs, text) => this.#say({ type: 'log', instance, stream, atMs }, text),
+      onBroke: (error) => this.#say({ type: 'broke', instance, error }),
+    })
+    this.#servers.set(instance, served)
+    try {
+      await served.start()
+    } catch (thrown) {
+      this.#servers.delete(instance)
+      await served[Symbol.asyncDispose]()
+      throw thrown
+    }
+    this.#watch ??= setInterval(this.#watchAll, WATCH_MS)
+    return { instance, port: served.port }
+  }
+
+  async #stop(instance: string, graceMs: number): Promise<void> {
+    const server = this.#require(instance)
+    await server.stop(graceMs)
+    this.#servers.delete(instance)
+    if (this.#servers.size > 0) return
+    clearInterval(this.#watch)
+    this.#watch = undefined
+  }
+
+  #require(instance: string): ModuleServer {
+    const server = this.#servers.get(instance)
+    if (server !== undefined) return server
+    throw new QuiverError('not_found', 'INSTANCE_NOT_FOUND', `${instance} is not served here`)
+  }
+
+  /** One thread is always ready, so that a start waits for none. */
+  readonly #takeThread = (): BlankThread => {
+    const thread = this.#blank ?? new BlankThread()
+    this.#blank = undefined
+    setImmediate(() => {
+      this.#blank ??= new BlankThread()
+    })
+    return thread
+  }
+
+  readonly #watchAll = (): void => {
+    for (const server of this.#servers.values()) server.watch()
+  }
+
+  #say(message: FromExecutor, bytes: Uint8Array = EMPTY): void {
+    const control = this.#control
+    if (control !== undefined && this.#pending.length === 0 && !control.writableNeedDrain) {
+      writeFrame(control, message, bytes)
+      return
+    }
+    // An answer is for the connection that asked; what is said of instances is for whoever comes next.
+    const isKept = message.type === 'log' || message.type === 'broke' || control !== undefined
+    if (!isKept || this.#pendingBytes > PENDING_BYTES_MAX) return
+    this.#pending.push({ message, bytes })
+    this.#pendingBytes += bytes.length + OVERHEAD_BYTES
+  }
+
+  #flush(): void {
+    const control = this.#control
+    if (control === undefined) return
+    for (const { message, bytes } of this.#pending.splice(0)) writeFrame(control, message, bytes)
+    this.#pendingBytes = 0
+  }
+}
+
+const EMPTY = new Uint8Array(0)
+const OVERHEAD_BYTES = 200

@@ -1,0 +1,129 @@
+/**
+ * A serving thread: one module, one port, and a fresh instance of the module for each request. What it shares with the
+ * rest of the process is what the main thread gave it, and nothing of one request is reachable from another.
+ */
+
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:net'
+import { parentPort, workerData } from 'node:worker_threads'
+
+import { Connection } from '../http/connection.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { ModuleKind } from '../module.ts'
+import type { LogStream, ModulePlan } from '../protocol.ts'
+import { createRunner } from '../run/create.ts'
+import { explain, respondFailure } from '../run/failure.ts'
+import type { Runner } from '../run/runner.ts'
+
+import { Beat } from './beat.ts'
+
+export interface ThreadData {
+  readonly beat: SharedArrayBuffer
+}
+
+export type ToThread =
+  | {
+      readonly type: 'serve'
+      readonly module: WebAssembly.Module
+      readonly kind: ModuleKind
+      readonly plan: ModulePlan
+      /** 0: any free one. */
+      readonly port: number
+    }
+  /** Accepts no more; answered with `idle` when the last request has its answer. */
+  | { readonly type: 'drain' }
+
+export type FromThread =
+  | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'idle' }
+  | {
+      readonly type: 'log'
+      readonly stream: LogStream
+      readonly atMs: number
+      readonly bytes: Uint8Array
+    }
+
+const HOST = '127.0.0.1'
+const BACKLOG = 1024
+
+class ServingThread {
+  readonly #beat: Beat
+  readonly #connections = new Set<Connection>()
+  #server: Server | undefined
+  #runner: Runner | undefined
+
+  constructor({ beat }: ThreadData) {
+    this.#beat = new Beat(beat)
+  }
+
+  async serve(message: Extract<ToThread, { type: 'serve' }>): Promise<void> {
+    const { module, kind, plan, port } = message
+    this.#runner = createRunner({ module, kind, plan, log: writeLog })
+    const server = createServer({ noDelay: true }, (socket) => {
+      const connection = new Connection(socket, this.#answer)
+      this.#connections.add(connection)
+      socket.once('close', () => this.#connections.delete(connection))
+    })
+    this.#server = server
+    // A thread that takes the place of a stuck one listens before that is ended.
+    server.listen({ host: HOST, port, backlog: BACKLOG, reusePort: true })
+    await once(server, 'listening')
+    const address = server.address()
+    tell({ type: 'listening', port: typeof address === 'object' ? (address?.port ?? 0) : 0 })
+  }
+
+  drain(): void {
+    this.#server?.close(() => tell({ type: 'idle' }))
+    for (const connection of this.#connections) connection.close()
+  }
+
+  readonly #answer = (exchange: Exchange): void => {
+    this.#beat.enter()
+    let answered: void | Promise<void>
+    try {
+      answered = this.#runner?.answer(exchange)
+    } catch (thrown) {
+      this.#fail(exchange, thrown)
+      return
+    }
+    if (answered === undefined) {
+      this.#beat.leave()
+      return
+    }
+    answered.then(
+      () => this.#beat.leave(),
+      (thrown: unknown) => this.#fail(exchange, thrown),
+    )
+  }
+
+  #fail(exchange: Exchange, thrown: unknown): void {
+    this.#beat.leave()
+    // Whoever went away wants no answer, and the guest was ended because of that.
+    if (exchange.gone.aborted) return
+    const error = explain(thrown)
+    const requestId = exchange.head.header('x-request-id') ?? 'a request'
+    writeLog('quiver', Buffer.from(`${requestId}: ${error.message} (${error.reason})\n`))
+    respondFailure(exchange, error)
+  }
+}
+
+function tell(message: FromThread): void {
+  parentPort?.postMessage(message, [])
+}
+
+function writeLog(stream: LogStream, bytes: Uint8Array): void {
+  tell({ type: 'log', stream, atMs: Date.now(), bytes })
+}
+
+const data: ThreadData = workerData
+const thread = new ServingThread(data)
+parentPort?.on('message', (message: ToThread) => {
+  if (message.type === 'drain') {
+    thread.drain()
+    return
+  }
+  thread.serve(message).catch((thrown: unknown) => {
+    tell({ type: 'failed', message: explain(thrown).message })
+  })
+})
