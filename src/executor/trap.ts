@@ -17,7 +17,7 @@ let trapFunction: (() => unknown) | undefined
  *
  * @throws WebAssembly.RuntimeError whose `cause` is `reason`
  */
-export function trap(reason: QuiverError): never {
+export function trap(reason: Error): never {
   trapFunction ??= makeTrap()
   try {
     trapFunction()

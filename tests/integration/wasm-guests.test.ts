@@ -12,6 +12,7 @@ import { promisify } from 'node:util'
 import { hostModules, HostSession, openSpecial, prepareHost } from '../../src/executor/host.ts'
 import { checkImports, detectKind, limitModule, readModule } from '../../src/executor/module.ts'
 import { trapReason } from '../../src/executor/trap.ts'
+import { Wasi, WasiExit } from '../../src/executor/wasi.ts'
 import { fakeHost, type FakeHost, type FakeHostOptions } from '../fixtures/guest-host.ts'
 
 const run = promisify(execFile)
@@ -84,6 +85,7 @@ function prepare(
     assert.ok(typeof exported === 'function')
     const call = binding.mayWait ? WebAssembly.promising(exported) : exported
     const result: unknown = await call(...args)
+    session.takeResult(result)
     const { answer } = session
     const body = Buffer.from(answer?.body ?? []).toString()
     return { result, body, status: answer?.status, rawHeaders: answer?.rawHeaders, host }
@@ -123,6 +125,7 @@ test('a guest of the older interface runs unchanged', async () => {
   assert.equal(outcome.body, 'cbaPAGE')
   assert.deepEqual(outcome.rawHeaders, ['content-type', 'text/plain'])
   assert.deepEqual(outcome.host.logged, [['debug', 'done']])
+  assert.equal(outcome.status, 200)
   const failed = await prepare(bytes)({ input: 'abc' }, '_start', 0, 0)
   assert.equal(failed.result, 103)
 })
@@ -224,37 +227,68 @@ test('an AssemblyScript guest answers with the body in capitals', async (t) => {
 })
 
 suite('files that are opened by name', () => {
-  test('the input is read piece by piece', async () => {
-    const file = await openSpecial(open({ input: 'hello' }), 'api://input')
-    const pieces = [2, 2, 2, 2].map((size) => Buffer.from(file?.read(size) ?? []).toString())
-    assert.deepEqual(pieces, ['he', 'll', 'o', ''])
+  test('a libc guest copies a URL and the body to the output', async () => {
+    const outcome = await runFiles({ input: 'in', answer: page('PAGE') }, 'http://a.example/x')
+    assert.equal(outcome.status, 0)
+    assert.equal(Buffer.from(outcome.session.answer?.body ?? []).toString(), 'PAGE|in')
+    assert.equal(outcome.stdout, 'copied\n')
   })
 
-  test('the output is written', async () => {
-    const session = open({})
-    const file = await openSpecial(session, 'api://output')
-    file?.write(Buffer.from('a'))
-    file?.write(Buffer.from('b'))
-    assert.equal(Buffer.from(session.answer?.body ?? []).toString(), 'ab')
-  })
+  const refused = [
+    ['a URL that may not be reached', 'https://a.example/', 'EACCES'],
+    ['an input that was not sent', 'api://input/1', 'ENOENT'],
+    ['the output, to be read', 'api://output', 'EACCES'],
+    ['another name', 'api://inputs', 'ENOENT'],
+  ] as const
+  for (const [what, name, expected] of refused) {
+    test(`${what}: ${expected}`, async () => {
+      const { status, stdout } = await runFiles({}, name)
+      assert.deepEqual([status, stdout], [1, `${expected}\n`])
+    })
+  }
 
-  test('a URL is read', async () => {
-    const file = await openSpecial(open({ answer: page('PAGE') }), 'http://a.example/')
-    assert.equal(Buffer.from(file?.read(100) ?? []).toString(), 'PAGE')
-    const denied = Promise.resolve(openSpecial(open({}), 'https://a.example/'))
-    await assert.rejects(denied, { code: 'permission_denied', reason: 'URL_NOT_READ' })
-  })
-
-  test('an input that was not sent is not found, and other paths are not ours', () => {
-    assert.throws(() => openSpecial(open({}), 'api://input/1'), { reason: 'INPUT_NOT_FOUND' })
-    for (const other of ['/etc/passwd', 'api://inputs', 'input', 'ftp://a/']) {
-      assert.equal(openSpecial(open({}), other), undefined)
-    }
+  test('what is written counts as output', async () => {
+    const options = { input: 'x'.repeat(2000), limits: { outputBytesMax: 1000 } }
+    await assert.rejects(runFiles(options, 'api://input/0'), (thrown) => {
+      return trapReason(thrown)?.reason === 'OUTPUT_TOO_LARGE'
+    })
   })
 })
 
-function open(options: FakeHostOptions): HostSession {
-  return new HostSession(fakeHost(options))
+/** Runs files.c over WASI with the name of a file to copy. */
+async function runFiles(
+  options: FakeHostOptions,
+  name: string,
+): Promise<{ status: number; stdout: string; session: HostSession }> {
+  const target = path.join(folder, 'files.wasm')
+  if (!existsSync(target)) {
+    const source = path.join(GUESTS, 'files.c')
+    await run('clang', ['--target=wasm32-wasi', '-O2', '-o', target, source])
+  }
+  const module = new WebAssembly.Module(await readFile(target))
+  const session = new HostSession(fakeHost(options))
+  let stdout = ''
+  const wasi = new Wasi({
+    args: ['files', name],
+    stdout: { write: (bytes) => void (stdout += Buffer.from(bytes).toString()) },
+    openSpecial: (asked, access) => openSpecial(session, asked, access),
+  })
+  const names = WebAssembly.Module.imports(module).map((one) => one.name)
+  const { exports } = new WebAssembly.Instance(module, {
+    wasi_snapshot_preview1: wasi.imports(names),
+  })
+  const { memory, _start: start } = exports
+  assert.ok(memory instanceof WebAssembly.Memory && typeof start === 'function')
+  wasi.bind(memory)
+  try {
+    await WebAssembly.promising(start)()
+    return { status: 0, stdout, session }
+  } catch (thrown) {
+    if (!(thrown instanceof WasiExit)) throw thrown
+    return { status: thrown.status, stdout, session }
+  } finally {
+    wasi.close()
+  }
 }
 
 async function hasProgram(name: string): Promise<boolean> {

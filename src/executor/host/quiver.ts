@@ -4,10 +4,8 @@ import { GUEST_ERROR, LOG_LEVELS } from '../../guest/functions.ts'
 
 import { type ExchangeBuffer, findHeader } from './exchange-buffer.ts'
 import type { HostFunctions } from './host-function.ts'
-import { GuestError, type HostSession } from './session.ts'
+import { GuestError, type HostSession, STATUS_MAX, STATUS_MIN } from './session.ts'
 
-const STATUS_MIN = 200
-const STATUS_MAX = 599
 const NS_PER_MS = 1e6
 /** A message that is longer is cut. */
 const MESSAGE_BYTES_MAX = 16 * 1024

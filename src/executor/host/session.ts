@@ -29,6 +29,8 @@ const FRAMING: ReadonlySet<string> = new Set([
   'upgrade',
 ])
 const EMPTY = new Uint8Array(0)
+export const STATUS_MIN = 200
+export const STATUS_MAX = 599
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -85,6 +87,15 @@ export class HostSession {
       rawHeaders: headers.filter((_, index) => isKept(index)),
       body: output.bytes,
     }
+  }
+
+  /**
+   * Takes what the entry of a function returned: an i32 of 200 to 599 is the status, unless the guest has set one. Guests of the
+   * older interface return it so; one that returns anything else answers with 200.
+   */
+  takeResult(result: unknown): void {
+    if (typeof result !== 'number' || result < STATUS_MIN || result > STATUS_MAX) return
+    if (Number.isInteger(result) && !this.output.hasStatus) this.output.setStatus(result)
   }
 
   /** Gives the instance's memory, once it is there. Until then every address is bad. */

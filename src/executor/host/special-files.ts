@@ -1,83 +1,88 @@
 /** Files that guests open by name through libc: the request's bodies, the answer, and what a URL answers with. */
 
-import { QuiverError } from '../../core/error.ts'
 import { GUEST_ERROR } from '../../guest/functions.ts'
+import type { ByteSink, ByteSource } from '../wasi.ts'
 
 import { getUrl } from './outgoing.ts'
 import { GuestError, type HostSession } from './session.ts'
 
-/** A file without a size or a place to seek to: it is read from its beginning, or written to its end. */
-export interface SpecialFile {
-  readonly access: 'read' | 'write'
-  /** The next bytes, at most as many; empty at the end. A view: copy them before anything else happens. */
-  read(bytesMax: number): Uint8Array
-  /** Takes all bytes, and copies them. Traps when a limit is reached. */
-  write(bytes: Uint8Array): void
+/** How a guest wants to open something. */
+interface Access {
+  readonly read: boolean
+  readonly write: boolean
 }
 
+/** One of both: nothing here can be read and written. */
+interface OneWay {
+  readonly source?: ByteSource
+  readonly sink?: ByteSink
+}
+
+const OUTPUT = 'api://output'
 const INPUT = /^api:\/\/input(?:\/(\d{1,6}))?$/
 const URLS = /^https?:\/\//
+/** What libc says for an error of the host functions. */
+const ERRNOS: Readonly<Record<number, string>> = {
+  [GUEST_ERROR.NOT_FOUND]: 'ENOENT',
+  [GUEST_ERROR.INVALID_ARGUMENT]: 'EINVAL',
+  [GUEST_ERROR.DENIED]: 'EACCES',
+  [GUEST_ERROR.UNREACHABLE]: 'EHOSTUNREACH',
+  [GUEST_ERROR.TIMED_OUT]: 'ETIMEDOUT',
+  [GUEST_ERROR.TOO_LARGE]: 'EFBIG',
+}
+
+/** A system error by its name, which the guest gets as its error number. */
+class FileError extends Error {
+  readonly code: string
+
+  constructor(code: string, what: string) {
+    super(`${code}: ${what}`)
+    this.code = code
+  }
+}
 
 /**
- * Opens what a guest names by a whole path, not relative to anything.
+ * Opens what a guest names, for the `openSpecial` of `Wasi`. What is written to the answer counts as `buffer_write` does.
  *
- * @returns undefined when the path names no such file, and is one of the file system's
- * @throws QuiverError `not_found` for an input that was not sent, and as `GuestHost.fetch`
+ * @returns undefined when the name is none of these
+ * @throws a system error, such as `ENOENT` for an input that was not sent
  */
 export function openSpecial(
   session: HostSession,
-  path: string,
-): SpecialFile | Promise<SpecialFile> | undefined {
-  if (path === 'api://output') return outputFile(session)
-  const [whole, index = '0'] = INPUT.exec(path) ?? []
-  if (whole !== undefined) {
-    const bytes = index === '0' ? session.input.bytes : session.host.inputs[Number(index)]
-    if (bytes !== undefined) return inputFile(bytes)
-    const sent = session.host.inputs.length
-    throw new QuiverError('not_found', 'INPUT_NOT_FOUND', `there is no ${path}: ${sent} were sent`)
+  name: string,
+  access: Access,
+): OneWay | Promise<OneWay> | undefined {
+  if (name === OUTPUT) {
+    if (!access.write) throw new FileError('EACCES', `${name} can only be written`)
+    return { sink: { write: (bytes) => session.append(session.output, bytes) } }
   }
-  return URLS.test(path) ? openUrl(session, path) : undefined
+  const [isInput, index = '0'] = INPUT.exec(name) ?? []
+  if (isInput === undefined && !URLS.test(name)) return undefined
+  if (!access.read) throw new FileError('EACCES', `${name} can only be read`)
+  if (isInput === undefined) return openUrl(session, name)
+  const bytes = index === '0' ? session.input.bytes : session.host.inputs[Number(index)]
+  if (bytes === undefined) throw new FileError('ENOENT', `there is no ${name}`)
+  return { source: sourceOf(bytes) }
 }
 
-async function openUrl(session: HostSession, url: string): Promise<SpecialFile> {
+async function openUrl(session: HostSession, url: string): Promise<OneWay> {
   try {
     const { body } = await getUrl(session, url)
-    return inputFile(body)
+    return { source: sourceOf(body) }
   } catch (thrown) {
     if (!(thrown instanceof GuestError)) throw thrown
-    throw new QuiverError(codeOf(thrown.result), 'URL_NOT_READ', `${url} could not be read`)
+    throw new FileError(ERRNOS[thrown.result] ?? 'EIO', `${url} could not be read`)
   }
 }
 
-function codeOf(
-  result: number,
-): 'not_found' | 'permission_denied' | 'invalid_argument' | 'unavailable' {
-  if (result === GUEST_ERROR.NOT_FOUND) return 'not_found'
-  if (result === GUEST_ERROR.DENIED) return 'permission_denied'
-  return result === GUEST_ERROR.INVALID_ARGUMENT ? 'invalid_argument' : 'unavailable'
-}
-
-function inputFile(bytes: Uint8Array): SpecialFile {
+function sourceOf(bytes: Uint8Array): ByteSource {
   let at = 0
   return {
-    access: 'read',
     read(bytesMax) {
+      if (at === bytes.length) return null
       const piece = bytes.subarray(at, at + bytesMax)
       at += piece.length
       return piece
     },
-    write: refuse,
   }
-}
-
-function outputFile(session: HostSession): SpecialFile {
-  return {
-    access: 'write',
-    read: refuse,
-    write: (bytes) => session.append(session.output, bytes),
-  }
-}
-
-function refuse(): never {
-  throw new QuiverError('permission_denied', 'FILE_ONE_WAY', 'it can be read or written, not both')
 }

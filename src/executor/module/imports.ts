@@ -23,8 +23,15 @@ export interface Offered {
 
 /** A DNS label, as `parseName` has it for tasks. */
 const TASK_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
-/** Where linkers put symbols that no library defines; a task of this name cannot be linked to. */
-const UNDEFINED_SYMBOLS = 'env'
+/** Import modules that toolchains write, and what they mean; a task of such a name cannot be linked to. */
+const TOOLCHAINS: ReadonlyMap<string, string> = new Map([
+  ['env', 'a symbol that no linked library defines'],
+  ['go', 'Go for browsers: build with GOOS=wasip1'],
+  ['gojs', 'Go for browsers: build with GOOS=wasip1'],
+  ['wbg', 'wasm-bindgen, for browsers: build for wasm32-wasip1'],
+  ['__wbindgen_placeholder__', 'wasm-bindgen, for browsers: build for wasm32-wasip1'],
+])
+const ABORT = 'AssemblyScript: build with --use abort=, or with @assemblyscript/wasi-shim'
 const NUMBERS: ReadonlySet<string> = new Set(['i32', 'i64', 'f32', 'f64'])
 const VERSION = /^(.*)@0\.2\.\d+(?:-[\w.-]+)?$/
 const LISTED_MAX = 20
@@ -79,7 +86,7 @@ function checkCore(facts: CoreFacts, offered: Offered): readonly Link[] {
 
 function linkOf(one: ImportFact, offered: Offered): Link | undefined {
   if (one.signature === null || one.kind !== 'function') return undefined
-  if (offered.modules.has(one.module) || one.module === UNDEFINED_SYMBOLS) return undefined
+  if (offered.modules.has(one.module) || TOOLCHAINS.has(one.module)) return undefined
   if (!TASK_NAME.test(one.module)) return undefined
   const { params, results } = one.signature
   const isNumeric = [...params, ...results].every((type) => NUMBERS.has(type))
@@ -99,9 +106,9 @@ function problemOf(one: ImportFact, offered: Offered): (() => string) | undefine
     return () => `${name} as ${describeSignature(signature)}, which is ${describeSignature(type)}`
   }
   if (functions !== undefined) return () => describe(name, suggestFrom(one.name, functions.keys()))
-  if (one.module === UNDEFINED_SYMBOLS) {
-    return () => `${name} (a symbol that no linked library defines)`
-  }
+  const isAbort = one.module === 'env' && one.name === 'abort'
+  const meaning = isAbort ? ABORT : TOOLCHAINS.get(one.module)
+  if (meaning !== undefined) return () => `${name} (${meaning})`
   if (TASK_NAME.test(one.module)) {
     return () =>
       `${name} as ${describeSignature(signature)}: a call of a task passes numbers and returns at most one`
