@@ -1,6 +1,6 @@
 /**
  * `node:http` and `node:https` as the whole of Quiver takes them. An `import` of `node:http` reads everything that it
- * exports, and so loads its WebSocket client, which nobody here uses: 5 MiB and 35 ms in every process that does.
+ * exports, and so loads its WebSocket client, which nobody here uses: 5 MiB and 35 ms of start in every process that does.
  *
  * Types are imported from `node:http` itself: they cost nothing.
  */
