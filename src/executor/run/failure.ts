@@ -3,6 +3,7 @@
 import { QuiverError, type Code } from '../../core/error.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { Failure } from '../protocol.ts'
+import { trapReason } from '../trap.ts'
 
 /** A limit of the task was reached: the guest is ended, and the answer names it. */
 export class LimitBreach extends QuiverError {}
@@ -32,6 +33,8 @@ export function exited(status: number): QuiverError {
 /** What a guest's call threw, as an error with a reason. */
 export function explain(thrown: unknown): QuiverError {
   if (thrown instanceof QuiverError) return thrown
+  const reason = trapReason(thrown)
+  if (reason !== undefined) return reason
   if (thrown instanceof RangeError && /call stack/i.test(thrown.message)) {
     const message = 'the guest called itself too deep: its stack is full'
     return new QuiverError('unavailable', 'STACK_OVERFLOW', message, { cause: thrown })

@@ -3,6 +3,7 @@
 import { QuiverError } from '../../core/error.ts'
 import type { HostLimits } from '../guest-host.ts'
 import { HostSession } from '../host/session.ts'
+import { openSpecial } from '../host/special-files.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { Wasi, WasiExit } from '../wasi/wasi.ts'
 
@@ -67,13 +68,14 @@ export class FunctionRunner implements Runner {
           stdout: { write: (bytes) => log('stdout', bytes) },
           stderr: { write: (bytes) => log('stderr', bytes) },
           fdsMax: plan.limits.files,
+          openSpecial: (name, access) => openSpecial(session, name, access),
         })
       : null
     const instance = this.#binding.instantiate(wasi, session)
     if (this.#binding.mayWait) return this.#wait(exchange, instance, session, wasi)
     try {
       findExport(instance, INITIALIZE)?.()
-      findExport(instance, this.#entry)?.()
+      session.takeResult(findExport(instance, this.#entry)?.())
     } catch (thrown) {
       rethrowUnlessExit(thrown)
     } finally {
@@ -96,7 +98,7 @@ export class FunctionRunner implements Runner {
     exchange.gone.addEventListener('abort', stop)
     try {
       await findWaiting(instance, INITIALIZE)?.()
-      await findWaiting(instance, this.#entry)?.()
+      session.takeResult(await findWaiting(instance, this.#entry)?.())
     } catch (thrown) {
       rethrowUnlessExit(thrown)
     } finally {
