@@ -232,6 +232,7 @@ export class TaskRegistry implements AsyncDisposable {
         limits: this.#parts.share(spec.limits),
         allow: this.#parts.share(spec.allow),
         connect: this.#parts.share(spec.connect),
+        ...(spec.wasm === undefined ? {} : { wasm: this.#parts.share(spec.wasm) }),
       },
     }
   }
