@@ -34,7 +34,7 @@ import type { ImageStore } from '../images/images.ts'
 import { openImageStore } from '../images/open.ts'
 import { EventLog } from '../scheduler/events.ts'
 import { Scheduler } from '../scheduler/scheduler.ts'
-import { openSqliteStore } from '../store/sqlite/index.ts'
+import { listSetAside, openSqliteStore } from '../store/sqlite/index.ts'
 
 import type { ControlConfig } from './control-config.ts'
 import { keepHeapCompact, storeCompiledCode } from './heap.ts'
@@ -42,7 +42,6 @@ import { LinkDataPlane } from './link-data-plane.ts'
 import { buildLog, untilTold, type EndSignal } from './process.ts'
 import { refuseRequests } from './refusal.ts'
 import { clearRunFolder } from './run-folder.ts'
-import type { ServiceParts } from './service/parts.ts'
 import { buildControlService, handleEgress, handleProxy } from './service/service.ts'
 import { takeSockets } from './sockets.ts'
 
@@ -75,7 +74,10 @@ async function serve(
 
   await using resources = new AsyncDisposableStack()
   const events = new EventLog(path.join(dataFolder, 'events.log'))
-  const store = resources.use(await openSqliteStore(path.join(dataFolder, 'state', 'state.db')))
+  const stateFile = path.join(dataFolder, 'state', 'state.db')
+  const store = resources.use(await openSqliteStore(stateFile))
+  for (const key of listSetAside(stateFile))
+    log(`"${key}" in ${stateFile} was damaged and is set aside`)
   const recipesFolder = path.join(config.packageRoot, 'recipes')
   const images = resources.use(await openImageStore({ dataFolder, store, recipesFolder }))
   const { sandbox, wasm, executor } = await openDrivers(config, images, resources)
@@ -101,7 +103,8 @@ async function serve(
       instancesMax: config.instancesMax,
     }),
   )
-  const parts: ServiceParts = { config, scheduler, images, drivers, dataPlane, events }
+  const setAside = () => listSetAside(stateFile)
+  const parts = { config, scheduler, images, drivers, dataPlane, events, listSetAside: setAside }
   const service = buildControlService(parts)
   await scheduler.open()
   resources.use(await dataPlane.listen({ fd: socket('link') }, (problem) => log(problem.message)))

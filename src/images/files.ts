@@ -33,6 +33,7 @@ import { diskError, errno, makeFolder, syncFolder, type DurableFolder } from './
 import { each } from './each.ts'
 
 const WIDTH = 8
+const SHARDS = Array.from({ length: 256 }, (_, n) => n.toString(16).padStart(2, '0'))
 /** Bytes per read while hashing: fewer turns of the event loop than the default 64 KiB. */
 const CHUNK_BYTES = 512 * 1024
 /** Executable or not; the first again, because a file may be renamed to it between two looks. */
@@ -80,9 +81,8 @@ export class Files {
   ): Promise<Files> {
     const files = new Files(dataFolder, durable, options)
     await makeFolder(files.#folder, 0o711)
-    const shards = Array.from({ length: 256 }, (_, n) => n.toString(16).padStart(2, '0'))
     const present = new Set(await readdir(files.#folder))
-    const absent = shards.filter((shard) => !present.has(shard))
+    const absent = SHARDS.filter((shard) => !present.has(shard))
     await each(absent, WIDTH, (shard) => makeFolder(path.join(files.#folder, shard), 0o711))
     if (absent.length > 0) await syncFolder(files.#folder)
     return files
@@ -130,11 +130,17 @@ export class Files {
       return
     }
     if (found) await rm(found.path, { force: true })
+    await this.#makeShard(digest)
     const isWritten = typeof content === 'string'
     const temporary = isWritten ? content : await this.#durable.write(content, 0o444)
     // Asked again when it is its turn: a file that is there stays, for its links' sake.
     const isStored = (): boolean => this.#find(digest)?.bytes === bytes
     await this.#durable.commit(temporary, this.#path(digest, false), isStored)
+  }
+
+  /** Names of folders that were made when this was opened, and are gone. */
+  listGone(): readonly string[] {
+    return SHARDS.filter((shard) => statOf(path.join(this.#folder, shard)) === undefined)
   }
 
   /** Bytes of the stored file; `undefined` when it is not stored. Whole only if its size is right. */
@@ -291,6 +297,15 @@ export class Files {
       }
     }
     throw new QuiverError('not_found', 'FILE_NOT_FOUND', `the file ${digest} is not stored`)
+  }
+
+  /** It is there, unless somebody has deleted it under us: what is stored again must find its place. */
+  async #makeShard(digest: Digest): Promise<void> {
+    const folder = path.dirname(this.#path(digest, false))
+    if (statOf(folder) !== undefined) return
+    await makeFolder(this.#folder, 0o711)
+    await makeFolder(folder, 0o711)
+    await syncFolder(this.#folder)
   }
 
   #path(digest: Digest, isExecutable: boolean): string {

@@ -139,6 +139,12 @@ export interface ImageStore extends AsyncDisposable {
   collectGarbage(): Promise<{ readonly files: number; readonly bytes: number }>
 
   /**
+   * What somebody has deleted from the data folder under us, one phrase each. Folders only, and cheap: a tree is made again
+   * when it is needed next, files come back with what they belong to, and `verify` looks at each of them.
+   */
+  findMissing(): Promise<readonly string[]>
+
+  /**
    * Reads every file and compares it with its digest. A corrupt one is set aside: it then counts as missing, and putting
    * it again repairs the trees that hold it, also mounted ones.
    */

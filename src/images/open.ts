@@ -177,7 +177,7 @@ class NodeImageStore implements ImageStore {
 
   async materialise(digest: Digest): Promise<{ readonly path: string; readonly isNew: boolean }> {
     const folder = this.#trees.path(digest)
-    if (this.#trees.has(digest)) return { path: folder, isNew: false }
+    if (this.#trees.isThere(digest)) return { path: folder, isNew: false }
     return this.#lock.shared(async () => {
       const { config } = await this.#get(digest)
       const skeleton = config.kind === 'binary' ? missingSkeleton(config.tree, config.name) : []
@@ -197,6 +197,12 @@ class NodeImageStore implements ImageStore {
       await each(trees, 1, (hex) => this.#trees.remove(hex))
       return this.#removeFilesBut(wanted)
     })
+  }
+
+  async findMissing(): Promise<readonly string[]> {
+    const shards = this.#files.listGone()
+    const lost = shards.length === 0 ? [] : [`${shards.length} folders of files/ are gone`]
+    return [...lost, ...this.#trees.listGone().map((hex) => `trees/${hex} is gone`)]
   }
 
   async verify(): Promise<readonly CorruptFile[]> {

@@ -4,6 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readdir, rename, rm, symlink } from 'node:fs/promises'
 import path from 'node:path'
 
@@ -20,7 +21,7 @@ const WIDTH = 8
 export class Trees {
   readonly #folder: string
   readonly #files: Files
-  /** Complete trees, so that a cold start asks no disk. */
+  /** Complete trees. */
   readonly #complete: Set<string>
   readonly #underWay = new Map<Digest, Promise<boolean>>()
 
@@ -45,6 +46,19 @@ export class Trees {
     return this.#complete.has(hexOf(digest))
   }
 
+  /** Asks the disk: trees are made again where somebody has deleted them under us. The name alone is in memory. */
+  isThere(digest: Digest): boolean {
+    if (!this.has(digest)) return false
+    if (existsSync(this.path(digest))) return true
+    this.#complete.delete(hexOf(digest))
+    return false
+  }
+
+  /** Those that were there and are gone, as hexadecimal digits. */
+  listGone(): readonly string[] {
+    return this.list().filter((hex) => !existsSync(path.join(this.#folder, hex)))
+  }
+
   path(digest: Digest): string {
     return path.join(this.#folder, hexOf(digest))
   }
@@ -65,7 +79,7 @@ export class Trees {
     entries: readonly TreeEntry[],
     skeleton: readonly SkeletonEntry[],
   ): Promise<boolean> {
-    if (this.has(digest)) return false
+    if (this.isThere(digest)) return false
     const other = this.#underWay.get(digest)
     if (other) {
       await other
@@ -102,6 +116,7 @@ export class Trees {
   ): Promise<boolean> {
     const root = this.#temporary(hexOf(digest))
     try {
+      await makeFolder(this.#folder, 0o711)
       await this.#fill(root, entries, skeleton)
       await rename(root, this.path(digest))
     } catch (thrown) {

@@ -48,7 +48,10 @@ export function buildImageControl(parts: ServiceParts): ImageControl {
       const { digest } = await findBinary(reference, parts)
       await images.removeBinary(digest, usersOf(parts))
     },
-    collectGarbage: () => images.collectGarbage(),
+    collectGarbage: async () => {
+      assertNamesWhole(parts)
+      return await images.collectGarbage()
+    },
   }
 }
 
@@ -170,5 +173,15 @@ function notFound(
   const nearest = nearestName(reference, names)
   return new QuiverError('not_found', reason, `there is no ${what} "${reference}"`, {
     hint: nearest === undefined ? `See "${command}".` : `Did you mean "${nearest}"?`,
+  })
+}
+
+/** What the name of an image or binary was damaged for is not garbage, and may be running. */
+function assertNamesWhole({ listSetAside }: ServiceParts): void {
+  const damaged = listSetAside().find((key) => /^(?:image|binary)\//.test(key))
+  if (damaged === undefined) return
+  const message = `"${damaged}" was damaged: what it named would be taken for garbage`
+  throw new QuiverError('data_loss', 'STATE_CORRUPT', message, {
+    hint: 'Deploy or import it again, delete state/state.db-damaged in the data folder, and try again.',
   })
 }

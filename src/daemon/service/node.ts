@@ -2,6 +2,7 @@
 
 import { readFile, statfs } from 'node:fs/promises'
 import { availableParallelism, cpus, freemem, hostname, totalmem } from 'node:os'
+import path from 'node:path'
 
 import type {
   CpuView,
@@ -82,8 +83,27 @@ async function health(parts: ServiceParts, cpu: CpuView, probes: Probes): Promis
     disk,
     backends,
     processes: { proxy: dataPlane.isConnected, egress: dataPlane.isEgressConnected },
-    problems: [...critical, ...overloaded],
+    problems: [...critical, ...overloaded, ...(await findDamage(parts))],
   }
+}
+
+/** What is lost of the data folder; a node works without it, and its operator should know. */
+async function findDamage({
+  config,
+  images,
+  listSetAside,
+}: ServiceParts): Promise<readonly string[]> {
+  const folder = path.join(config.dataFolder, 'state')
+  const missing = await images.findMissing()
+  return [
+    ...listSetAside().map(
+      (key) =>
+        `"${key}" was damaged and is set aside in ${folder}/state.db-damaged: deploy or import it again, then delete that file`,
+    ),
+    ...missing.map(
+      (what) => `in ${config.dataFolder}, ${what}: what needs them is deployed or imported again`,
+    ),
+  ]
 }
 
 async function describeNode(parts: ServiceParts, startedAtMs: number): Promise<NodeView> {

@@ -17,6 +17,8 @@ export interface ServiceParts {
   readonly drivers: ReadonlyMap<string, Driver>
   readonly dataPlane: LinkDataPlane
   readonly events: EventLog
+  /** Keys of the state whose rows were damaged and are set aside. */
+  readonly listSetAside: () => readonly string[]
 }
 
 /** Bound addresses by name, as the supervisor wrote them. */

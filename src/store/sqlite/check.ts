@@ -8,28 +8,37 @@ import { QuiverError } from '../../core/error.ts'
 
 import { acknowledgedPath, readAcknowledged } from './acknowledged.ts'
 import { stateCorrupt, stateLocked, stateUnavailable } from './errors.ts'
+import type { DamagedRow } from './set-aside.ts'
 import type { Verdict } from './verifier.ts'
 
 /**
+ * @returns rows to set aside before it is used: their values are damaged, and nothing else is
  * @throws QuiverError `data_loss/STATE_CORRUPT`, `failed_precondition/STATE_LOCKED`, `failed_precondition/STATE_TOO_NEW`
  */
-export async function checkDatabase(path: string): Promise<void> {
+export async function checkDatabase(path: string): Promise<readonly DamagedRow[]> {
   if ((await sizeOf(path)) === 0) {
     const acknowledged = readAcknowledged(path)
-    if (acknowledged === 0) return
+    if (acknowledged === 0) return []
     const finding = `it is missing or empty, but ${acknowledgedPath(path)} says that revision ${acknowledged} was acknowledged`
     throw stateCorrupt(path, 'the file', finding)
   }
   const verdict = await runVerifier(path)
+  if (verdict.kind === 'sound') return []
+  if (verdict.kind === 'damagedRows') return verdict.rows
+  throw failureOf(path, verdict)
+}
+
+function failureOf(
+  path: string,
+  verdict: Exclude<Verdict, { kind: 'sound' } | { kind: 'damagedRows' }>,
+): QuiverError {
   switch (verdict.kind) {
-    case 'sound':
-      return
     case 'locked':
-      throw stateLocked(path)
+      return stateLocked(path)
     case 'unusable':
-      throw stateUnavailable(path, verdict.message)
+      return stateUnavailable(path, verdict.message)
     case 'tooNew':
-      throw new QuiverError(
+      return new QuiverError(
         'failed_precondition',
         'STATE_TOO_NEW',
         `${path} has format ${verdict.version}`,
@@ -39,8 +48,9 @@ export async function checkDatabase(path: string): Promise<void> {
         },
       )
     case 'corrupt':
-      throw stateCorrupt(path, 'the file', verdict.findings.join('; '))
+      break
   }
+  return stateCorrupt(path, 'the file', verdict.findings.join('; '))
 }
 
 async function runVerifier(path: string): Promise<Verdict> {

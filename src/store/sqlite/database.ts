@@ -23,6 +23,7 @@ import {
   type Head,
   type VersionRow,
 } from './schema.ts'
+import { setAside } from './set-aside.ts'
 
 const PAGE_CHANGES_MAX = 512
 const PAGE_BYTES_MAX = 4 * 1024 * 1024
@@ -61,6 +62,7 @@ export class StateDatabase implements Disposable {
         createSchema(connection)
         syncFolder(path.dirname(options.path))
       }
+      if (options.damaged.length > 0) setAside(connection, options.path, options.damaged)
       return new StateDatabase(options, connection)
     } catch (thrown) {
       connection?.close()

@@ -22,6 +22,8 @@ import { checkDatabase } from './check.ts'
 import { unpackSnapshot } from './packed.ts'
 import { DatabaseThread } from './thread.ts'
 
+export { listSetAside } from './set-aside.ts'
+
 export interface SqliteStoreOptions {
   /** Revisions whose changes can be watched afterwards. Default 4,096. */
   readonly historyRevisionsMax?: number
@@ -30,12 +32,13 @@ export interface SqliteStoreOptions {
 }
 
 /**
- * Verifies the file in a process of its own, then opens it, or creates it with its folder (0600, 0700).
+ * Verifies the file in a process of its own, then opens it, or creates it with its folder (0600, 0700). Where nothing but
+ * the values of some rows is damaged, these are set aside (`listSetAside`), and their keys are gone.
  *
  * The file is locked while the store is open. Do not open it by other means in this process: closing any other
  * descriptor of the file would release the lock (fcntl(2)).
  *
- * @param file  path of the database; files named `<file>-wal` and `<file>-acknowledged` belong to it
+ * @param file  path of the database; files named `<file>-wal`, `<file>-acknowledged` and `<file>-damaged` belong to it
  * @throws QuiverError `data_loss/STATE_CORRUPT` (what was found, and what to do), `failed_precondition/STATE_LOCKED`,
  *   `failed_precondition/STATE_TOO_NEW`, `resource_exhausted/DISK_FULL`, `unavailable/STATE_UNAVAILABLE`
  */
@@ -46,9 +49,9 @@ export async function openSqliteStore(
   const absolute = path.resolve(file)
   const thread = new DatabaseThread(absolute)
   try {
-    await checkDatabase(absolute)
+    const damaged = await checkDatabase(absolute)
     const historyRevisionsMax = options.historyRevisionsMax ?? 4096
-    const revision = await thread.open({ path: absolute, historyRevisionsMax })
+    const revision = await thread.open({ path: absolute, historyRevisionsMax, damaged })
     return new SqliteStore(thread, revision, options.now ?? steadyMs)
   } catch (error) {
     await thread[Symbol.asyncDispose]()

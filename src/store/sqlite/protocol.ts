@@ -5,10 +5,12 @@ import type { Entry, Operation } from '../store.ts'
 import type { ChangePage } from '../watch.ts'
 
 import type { PackedSnapshot } from './packed.ts'
+import type { DamagedRow } from './set-aside.ts'
 
 export interface OpenOptions {
   readonly path: string
   readonly historyRevisionsMax: number
+  readonly damaged: readonly DamagedRow[]
 }
 
 export interface GetRequest {

@@ -113,14 +113,19 @@ type Raw = Readonly<Record<string, SQLOutputValue>>
 
 /** The row, or undefined when its checksum is wrong. */
 export function parseVersion(raw: Raw): VersionRow | undefined {
-  const row: VersionRow = {
+  const row = readVersion(raw)
+  return versionChecksum(row) === raw['checksum'] ? row : undefined
+}
+
+/** The row as it is there, right or not. */
+export function readVersion(raw: Raw): VersionRow {
+  return {
     revision: integer(raw['revision']),
     key: text(raw['key']),
     size: integer(raw['size']),
     isDeletion: raw['isDeletion'] !== 0,
     value: raw['value'] instanceof Uint8Array ? raw['value'] : new Uint8Array(),
   }
-  return versionChecksum(row) === raw['checksum'] ? row : undefined
 }
 
 /** The head, or undefined when it is missing or its checksum is wrong. */

@@ -18,19 +18,26 @@ import {
   parseVersion,
   pragma,
   readHead,
+  readVersion,
   SCHEMA_VERSION,
   type Head,
   type VersionRow,
 } from './schema.ts'
+import type { DamagedRow } from './set-aside.ts'
 
 export type Verdict =
-  | { readonly kind: 'sound' | 'locked' }
+  | { readonly kind: 'sound' }
+  | { readonly kind: 'locked' }
   | { readonly kind: 'unusable'; readonly message: string }
   | { readonly kind: 'tooNew'; readonly version: number }
   | { readonly kind: 'corrupt'; readonly findings: readonly string[] }
+  /** All is well but these rows, and what they should hold is all that is not known. */
+  | { readonly kind: 'damagedRows'; readonly rows: readonly DamagedRow[] }
 
 /** One damaged page makes many findings; the first ones tell enough. */
 const FINDINGS_MAX = 8
+/** More than a disk that loses a page now and then would damage: somebody should look first. */
+const DAMAGED_ROWS_MAX = 64
 
 const [, , file = ''] = process.argv
 writeSync(1, JSON.stringify(verify(file)))
@@ -66,8 +73,9 @@ function inspect(database: DatabaseSync, path: string): Verdict {
   if (version !== SCHEMA_VERSION) return { kind: 'tooNew', version }
 
   const structure = inspectStructure(database)
-  const findings = structure.length > 0 ? structure : inspectContent(database, acknowledged)
-  return findings.length > 0 ? { kind: 'corrupt', findings } : { kind: 'sound' }
+  return structure.length > 0
+    ? { kind: 'corrupt', findings: structure }
+    : inspectContent(database, acknowledged)
 }
 
 /** Pages, cells and free space: nothing is missing, nothing is used twice. */
@@ -77,31 +85,42 @@ function inspectStructure(database: DatabaseSync): readonly string[] {
 }
 
 /** Every row has its checksum, every revision its rows, and all of them together what the head says. */
-function inspectContent(database: DatabaseSync, acknowledged: number): readonly string[] {
+function inspectContent(database: DatabaseSync, acknowledged: number): Verdict {
   const head = readHead(database)
-  if (head === undefined) return ['the checksum of the head is wrong']
-  const findings = [...inspectVersions(database, head), ...inspectLeases(database)]
+  if (head === undefined)
+    return { kind: 'corrupt', findings: ['the checksum of the head is wrong'] }
+  const { damaged, findings } = inspectVersions(database, head)
+  findings.push(...inspectLeases(database))
   if (acknowledged > head.revision) {
     findings.push(
       `its newest revision is ${head.revision}, but revision ${acknowledged} was acknowledged` +
         ' (if an older copy was restored on purpose, delete the file ending in "-acknowledged")',
     )
   }
-  return findings.slice(0, FINDINGS_MAX)
+  if (findings.length === 0 && damaged.length <= DAMAGED_ROWS_MAX) {
+    return damaged.length === 0 ? { kind: 'sound' } : { kind: 'damagedRows', rows: damaged }
+  }
+  const wrong = damaged.map(
+    ({ key, revision }) => `the checksum of "${key}", revision ${revision}, is wrong`,
+  )
+  return { kind: 'corrupt', findings: [...wrong, ...findings].slice(0, FINDINGS_MAX) }
 }
 
-function inspectVersions(database: DatabaseSync, head: Head): readonly string[] {
+/**
+ * A row whose checksum is wrong still counts by what it says of itself: where its key, its revision or its size is what
+ * was damaged, the sums are wrong as well.
+ */
+function inspectVersions(
+  database: DatabaseSync,
+  head: Head,
+): { readonly damaged: DamagedRow[]; readonly findings: string[] } {
   const findings: string[] = []
+  const damaged: DamagedRow[] = []
   const live = new Set<string>()
   let expected = { revision: head.compacted, rowsLeft: 0 }
   for (const raw of database.prepare('SELECT * FROM version ORDER BY revision, key').iterate()) {
-    const row = parseVersion(raw)
-    if (row === undefined) {
-      findings.push(
-        `the checksum of "${String(raw['key'])}", revision ${String(raw['revision'])}, is wrong`,
-      )
-      continue
-    }
+    const row = readVersion(raw)
+    if (parseVersion(raw) === undefined) damaged.push({ revision: row.revision, key: row.key })
     if (row.isDeletion) live.delete(row.key)
     else live.add(row.key)
     if (row.revision > head.compacted) expected = follow(expected, row, findings)
@@ -111,7 +130,7 @@ function inspectVersions(database: DatabaseSync, head: Head): readonly string[] 
   }
   if (live.size !== head.entries)
     findings.push(`it holds ${live.size} keys; ${head.entries} were written`)
-  return findings
+  return { damaged, findings }
 }
 
 interface Expected {

@@ -21,6 +21,8 @@ interface Flags {
   readonly json: boolean
 }
 
+const HEALTH_TIMEOUT_MS = 5000
+
 export async function doctor(this: CliContext, flags: Flags): Promise<void> {
   let findings = await examine(this, flags.examples)
   const { packages, isBuildNeeded } = planTreatment(findings)
@@ -41,14 +43,28 @@ export async function doctor(this: CliContext, flags: Flags): Promise<void> {
   if (!isWell) say(this, 'A node cannot run here yet.')
 }
 
-async function examine({ process }: CliContext, hasExamples: boolean): Promise<readonly Finding[]> {
-  const { config, findings } = await readSettings(process.env)
+async function examine(context: CliContext, hasExamples: boolean): Promise<readonly Finding[]> {
+  const { config, findings } = await readSettings(context.process.env)
   const groups = await Promise.all([
+    askNode(context),
     checkKernel(),
     checkSoftware(hasExamples),
     checkMachine(config),
   ])
   return [...findings, ...groups.flat()]
+}
+
+/** What a node that runs here says of itself: nothing when none does, and nothing of another machine's. */
+async function askNode(context: CliContext): Promise<readonly Finding[]> {
+  if ((context.process.env['QUIVER_HOST'] ?? '') !== '') return []
+  try {
+    using client = await context.openClient()
+    const { problems } = await client.call('health', {}, AbortSignal.timeout(HEALTH_TIMEOUT_MS))
+    const isWell = problems.length === 0
+    return [finding('node', isWell, { isRequired: false, remedy: `${problems.join('; ')}.` })]
+  } catch {
+    return []
+  }
 }
 
 /** What `quiver up` would start with; settings that are wrong are named, and the usual ones examined. */
