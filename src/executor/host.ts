@@ -6,7 +6,7 @@ import type { FunctionType } from './facts.ts'
 
 export { type HostBinding, prepareHost } from './host/bind.ts'
 export { type Answer, HostSession } from './host/session.ts'
-export { openSpecial } from './host/special-files.ts'
+export { isSpecial, openSpecial } from './host/special-files.ts'
 
 /** Import modules and their functions, to be offered to `checkImports`. */
 export function hostModules(): ReadonlyMap<string, ReadonlyMap<string, FunctionType>> {

@@ -41,6 +41,11 @@ class FileError extends Error {
   }
 }
 
+/** Whether `openSpecial` has something of this name. */
+export function isSpecial(name: string): boolean {
+  return name === OUTPUT || INPUT.test(name) || URLS.test(name)
+}
+
 /**
  * Opens what a guest names, for the `openSpecial` of `Wasi`. What is written to the answer counts as `buffer_write` does.
  *

@@ -1,19 +1,24 @@
-/** A WASI command that answers requests, CGI-like: the request on stdin and in the environment, the answer on stdout. */
+/**
+ * A WASI command that answers requests, CGI-like: the request on stdin and in the environment, the answer on stdout, unless it
+ * uses the host functions, or the files that stand for them, to answer.
+ */
 
 import { QuiverError } from '../../core/error.ts'
 import { HostSession } from '../host/session.ts'
+import { isSpecial, openSpecial } from '../host/special-files.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { Wasi, WasiExit, type WasiOptions } from '../wasi/wasi.ts'
 
 import { findExport, findWaiting, ModuleBinding } from './binding.ts'
 import { buildCgiEnv } from './cgi.ts'
+import { CommandInput } from './command-input.ts'
 import { exited } from './failure.ts'
 import { CommandOutput } from './output.ts'
 import { hostLimits, RequestHost } from './request-host.ts'
 import type { Guest, Runner } from './runner.ts'
 
 const ENTRY = '_start'
-const NOTHING = new Uint8Array(0)
+const OK = 200
 
 export class CommandRunner implements Runner {
   readonly #guest: Guest
@@ -27,53 +32,95 @@ export class CommandRunner implements Runner {
   }
 
   answer(exchange: Exchange): void | Promise<void> {
+    const run = new CommandRun(this.#guest, this.#binding, exchange, this.#args)
+    // Host functions give the body as a whole, so it has to be there before.
+    return this.#binding.hasHost ? run.openSession().then(() => run.run()) : run.run()
+  }
+}
+
+/** One request. */
+class CommandRun {
+  readonly #guest: Guest
+  readonly #binding: ModuleBinding
+  readonly #exchange: Exchange
+  readonly #input: CommandInput
+  readonly #output: CommandOutput
+  readonly #wasi: Wasi
+  /** What the host functions have of this request: made for guests that use them. */
+  #session: HostSession | null = null
+
+  constructor(guest: Guest, binding: ModuleBinding, exchange: Exchange, args: readonly string[]) {
+    const { plan } = guest
+    this.#guest = guest
+    this.#binding = binding
+    this.#exchange = exchange
+    this.#input = new CommandInput(exchange.body)
+    this.#output = new CommandOutput(exchange, plan.stdout, plan.limits.outputBytes)
+    this.#wasi = new Wasi(this.#options(args))
+  }
+
+  async openSession(): Promise<HostSession> {
     const { plan, log } = this.#guest
-    const output = new CommandOutput(exchange, plan.stdout, plan.limits.outputBytes)
-    const wasi = new Wasi(this.#options(exchange, output))
-    const session = this.#binding.hasHost
-      ? new HostSession(new RequestHost(exchange, NOTHING, hostLimits(plan), log))
-      : null
-    const instance = this.#binding.instantiate(wasi, session)
-    if (this.#binding.mayWait) return this.#wait(exchange, instance, wasi, output)
+    const input = await this.#input.takeWhole(plan.limits.inputBytes)
+    const host = new RequestHost(this.#exchange, input, hostLimits(plan), log)
+    return (this.#session ??= new HostSession(host))
+  }
+
+  run(): void | Promise<void> {
+    const instance = this.#binding.instantiate(this.#wasi, this.#session)
+    if (this.#binding.mayWait) return this.#wait(instance)
     try {
       findExport(instance, ENTRY)?.()
     } catch (thrown) {
       rethrowFailure(thrown)
     } finally {
-      wasi.close()
+      this.#wasi.close()
     }
-    output.finish()
+    this.#respond()
     return undefined
   }
 
-  async #wait(
-    exchange: Exchange,
-    instance: WebAssembly.Instance,
-    wasi: Wasi,
-    output: CommandOutput,
-  ): Promise<void> {
-    const stop = (): void => wasi.stop(goneError())
-    exchange.gone.addEventListener('abort', stop)
+  async #wait(instance: WebAssembly.Instance): Promise<void> {
+    const stop = (): void => {
+      this.#session?.end(goneError())
+      this.#wasi.stop(goneError())
+    }
+    const { gone } = this.#exchange
+    gone.addEventListener('abort', stop)
     try {
       await findWaiting(instance, ENTRY)?.()
     } catch (thrown) {
       rethrowFailure(thrown)
     } finally {
-      exchange.gone.removeEventListener('abort', stop)
-      wasi.close()
+      gone.removeEventListener('abort', stop)
+      this.#wasi.close()
     }
-    output.finish()
+    this.#respond()
   }
 
-  #options(exchange: Exchange, output: CommandOutput): WasiOptions {
+  #respond(): void {
+    const answer = this.#session?.answer ?? null
+    if (answer === null) {
+      this.#output.finish()
+      return
+    }
+    this.#output.divert(this.#guest.log)
+    this.#exchange.respond(answer.status ?? OK, answer.rawHeaders, answer.body)
+  }
+
+  #options(args: readonly string[]): WasiOptions {
     const { plan, log } = this.#guest
     return {
-      args: this.#args,
-      env: buildCgiEnv(exchange.head, plan.env),
-      stdin: exchange.body,
-      stdout: output,
+      args,
+      env: buildCgiEnv(this.#exchange.head, plan.env),
+      stdin: this.#input,
+      stdout: this.#output,
       stderr: { write: (bytes) => log('stderr', bytes) },
       fdsMax: plan.limits.files,
+      openSpecial: async (name, access) => {
+        if (!isSpecial(name)) return undefined
+        return openSpecial(this.#session ?? (await this.openSession()), name, access)
+      },
     }
   }
 }

@@ -25,6 +25,10 @@ export function breach(reason: Breach, what: string): LimitBreach {
   })
 }
 
+export function inputTooLarge(bytesMax: number): LimitBreach {
+  return breach('INPUT_TOO_LARGE', `the body is longer than ${bytesMax} bytes`)
+}
+
 /** The program ended with a status that says it failed. */
 export function exited(status: number): QuiverError {
   return new QuiverError('unavailable', 'EXITED', `the program ended with status ${status}`)

@@ -7,6 +7,7 @@ import { QuiverError } from '../../core/error.ts'
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 
 import { breach } from './failure.ts'
+import type { Log } from './runner.ts'
 
 /** Longer answers leave as they come. */
 const HELD_BYTES_MAX = 32 * 1024
@@ -30,6 +31,8 @@ export class CommandOutput {
   #held: Uint8Array[] = []
   #heldBytes = 0
   #total = 0
+  /** Why what is held is no answer; it still may be none, when the answer comes in another way. */
+  #problem: QuiverError | null = null
 
   constructor(exchange: Exchange, mode: 'cgi' | 'body', bytesMax: number) {
     this.#exchange = exchange
@@ -46,7 +49,7 @@ export class CommandOutput {
     if (this.#exchange.hasBegun) return this.#exchange.write(bytes)
     this.#held.push(bytes)
     this.#heldBytes += bytes.length
-    this.#head ??= this.#readHead()
+    this.#findHead()
     if (this.#head === null || this.#heldBytes <= HELD_BYTES_MAX) return undefined
     this.#exchange.begin(this.#head.status, this.#head.headers)
     return this.#exchange.write(this.#takeHeld())
@@ -58,8 +61,26 @@ export class CommandOutput {
       this.#exchange.end()
       return
     }
+    if (this.#problem !== null) throw this.#problem
     if (this.#head === null) throw invalid('it wrote no headers, or no empty line after them')
     this.#exchange.respond(this.#head.status, this.#head.headers, this.#takeHeld())
+  }
+
+  /** The program answered through the host functions instead: what it wrote here is for its log. */
+  divert(log: Log): void {
+    if (this.#exchange.hasBegun) throw invalid('it wrote one to stdout, and another to its output')
+    if (this.#held.length > 0) log('stdout', this.#takeHeld())
+  }
+
+  #findHead(): void {
+    if (this.#head !== null) return
+    try {
+      if (this.#problem === null) this.#head = this.#readHead()
+    } catch (thrown) {
+      if (!(thrown instanceof QuiverError)) throw thrown
+      this.#problem = thrown
+    }
+    if (this.#problem !== null && this.#heldBytes > HELD_BYTES_MAX) throw this.#problem
   }
 
   #takeHeld(): Uint8Array {
@@ -72,16 +93,17 @@ export class CommandOutput {
   /** Null: its end has not come yet. */
   #readHead(): AnswerHead | null {
     const all = Buffer.from(this.#takeHeld())
+    this.#held = [all]
     const end = findHeadEnd(all)
     if (end === null) {
-      this.#held = [all]
       if (all.length > HEAD_BYTES_MAX) throw invalid('its headers have no end')
       return null
     }
+    const head = parseHead(all.toString('latin1', 0, end.headEnd))
     const body = all.subarray(end.bodyAt)
     this.#held = [body]
     this.#heldBytes = body.length
-    return parseHead(all.toString('latin1', 0, end.headEnd))
+    return head
   }
 }
 
