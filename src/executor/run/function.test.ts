@@ -68,7 +68,7 @@ async function answer(code: Bytes): Promise<string> {
   const bytes = moduleOf(code)
   const kind = detectKind(readModule(bytes))
   const module = new WebAssembly.Module(bytes)
-  const runner = createRunner({ module, kind, plan: PLAN, log: () => {} })
+  const runner = createRunner({ module, memory: null, kind, plan: PLAN, log: () => {} })
   let sent = ''
   const sink = {
     write(piece: Uint8Array) {

@@ -7,9 +7,9 @@ import { openSpecial } from '../host/special-files.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { Wasi, WasiExit } from '../wasi/wasi.ts'
 
-import { findExport, findWaiting, ModuleBinding } from './binding.ts'
+import { ModuleBinding, type GuestInstance } from './binding.ts'
 import { goneError } from './command.ts'
-import { breach, exited } from './failure.ts'
+import { exited, inputTooLarge } from './failure.ts'
 import { hostLimits, RequestHost } from './request-host.ts'
 import type { Guest, Runner } from './runner.ts'
 
@@ -31,7 +31,7 @@ export class FunctionRunner implements Runner {
     this.#guest = guest
     this.#entry = found.name
     this.#limits = hostLimits(guest.plan)
-    this.#binding = new ModuleBinding(guest.module, [])
+    this.#binding = new ModuleBinding(guest.module, guest.memory, [])
   }
 
   answer(exchange: Exchange): void | Promise<void> {
@@ -74,12 +74,12 @@ export class FunctionRunner implements Runner {
     const instance = this.#binding.instantiate(wasi, session)
     if (this.#binding.mayWait) return this.#wait(exchange, instance, session, wasi)
     try {
-      findExport(instance, INITIALIZE)?.()
-      session.takeResult(findExport(instance, this.#entry)?.())
+      instance.call(INITIALIZE)
+      session.takeResult(instance.call(this.#entry))
     } catch (thrown) {
       rethrowUnlessExit(thrown)
     } finally {
-      wasi?.close()
+      instance.end()
     }
     respond(exchange, session)
     return undefined
@@ -87,7 +87,7 @@ export class FunctionRunner implements Runner {
 
   async #wait(
     exchange: Exchange,
-    instance: WebAssembly.Instance,
+    instance: GuestInstance,
     session: HostSession,
     wasi: Wasi | null,
   ): Promise<void> {
@@ -97,13 +97,13 @@ export class FunctionRunner implements Runner {
     }
     exchange.gone.addEventListener('abort', stop)
     try {
-      await findWaiting(instance, INITIALIZE)?.()
-      session.takeResult(await findWaiting(instance, this.#entry)?.())
+      await instance.callWaiting(INITIALIZE)
+      session.takeResult(await instance.callWaiting(this.#entry))
     } catch (thrown) {
       rethrowUnlessExit(thrown)
     } finally {
       exchange.gone.removeEventListener('abort', stop)
-      wasi?.close()
+      instance.end()
     }
     respond(exchange, session)
   }
@@ -119,10 +119,6 @@ function respond(exchange: Exchange, session: HostSession): void {
   const { answer } = session
   if (answer === null) exchange.respond(OK, [], EMPTY)
   else exchange.respond(answer.status ?? OK, answer.rawHeaders, answer.body)
-}
-
-function inputTooLarge(bytesMax: number): QuiverError {
-  return breach('INPUT_TOO_LARGE', `the body is longer than ${bytesMax} bytes`)
 }
 
 function noEntry(

@@ -10,7 +10,7 @@ import type { ModulePlan } from '../protocol.ts'
 import type { ByteSource } from '../wasi/streams.ts'
 import { Wasi, WasiExit } from '../wasi/wasi.ts'
 
-import { findWaiting, ModuleBinding } from './binding.ts'
+import { ModuleBinding } from './binding.ts'
 import { explain } from './failure.ts'
 
 const TABLE_ELEMENTS_MAX = 1_000_000
@@ -23,7 +23,7 @@ export async function runOnce(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan):
   if (kind.kind !== 'command') throw notACommand(kind.kind)
   const limits = { memoryBytesMax: plan.limits.memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
   const module = await WebAssembly.compile(Uint8Array.from(limitModule(bytes, limits)))
-  const binding = new ModuleBinding(module, [])
+  const binding = new ModuleBinding(module, null, [])
   const wasi = new Wasi({
     args: [plan.argv0, ...plan.args],
     env: plan.env,
@@ -34,7 +34,7 @@ export async function runOnce(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan):
   })
   try {
     const instance = binding.instantiate(wasi, null)
-    await findWaiting(instance, kind.entry)?.()
+    await instance.callWaiting(kind.entry)
     return 0
   } catch (thrown) {
     if (thrown instanceof WasiExit) return thrown.status

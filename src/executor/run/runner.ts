@@ -1,7 +1,7 @@
 /** What answers the requests of one module: made once for each thread, by the kind of the module. */
 
 import type { Exchange } from '../http/exchange.ts'
-import type { ModuleKind } from '../module.ts'
+import type { MemorySize, ModuleKind } from '../module.ts'
 import type { LogStream, ModulePlan } from '../protocol.ts'
 
 export interface Runner {
@@ -17,6 +17,8 @@ export interface Runner {
 export interface Guest {
   /** With its limits written into it. */
   readonly module: WebAssembly.Module
+  /** What the module imports as its memory; null: it makes its own. */
+  readonly memory: MemorySize | null
   readonly kind: ModuleKind
   readonly plan: ModulePlan
   readonly log: Log

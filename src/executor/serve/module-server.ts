@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads'
 
 import { errnoOf, QuiverError } from '../../core/error.ts'
-import type { ModuleKind } from '../module.ts'
+import type { MemorySize, ModuleKind } from '../module.ts'
 import type { Failure, LogStream, ModulePlan, ModuleUsage } from '../protocol.ts'
 import { breach, toFailure } from '../run/failure.ts'
 
@@ -16,6 +16,8 @@ import type { FromThread, ThreadData, ToThread } from './thread.ts'
 
 export interface ServedModule {
   readonly module: WebAssembly.Module
+  /** What the module imports as its memory; null: it makes its own. */
+  readonly memory: MemorySize | null
   readonly kind: ModuleKind
   readonly plan: ModulePlan
 }
@@ -120,8 +122,7 @@ export class ModuleServer implements AsyncDisposable {
     })
     worker.on('error', (thrown) => this.#onError(thread, QuiverError.from(thrown)))
     const listening = awaitMessage(worker, 'listening', AbortSignal.timeout(START_TIMEOUT_MS))
-    const { module, kind, plan } = this.served
-    tell(worker, { type: 'serve', module, kind, plan, port: this.#port })
+    tell(worker, { type: 'serve', ...this.served, port: this.#port })
     const { port } = await listening
     this.#port = port
     this.#thread = thread

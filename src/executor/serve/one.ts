@@ -1,13 +1,11 @@
 /** One module, in a sandbox of its own: the same threads as in a pool, and logs on stderr. */
 
-import { judgeModule } from '../inspect.ts'
-import { limitModule } from '../module.ts'
 import type { ModulePlan } from '../protocol.ts'
 
 import { BlankThread, ModuleServer } from './module-server.ts'
+import { prepareModule } from './prepare.ts'
 
 const WATCH_MS = 50
-const TABLE_ELEMENTS_MAX = 1_000_000
 
 /** Resolves when it listens. @throws QuiverError as `judgeModule`, `limitModule` and `ModuleServer.start` do */
 export async function serveOne(
@@ -16,9 +14,7 @@ export async function serveOne(
   port: number,
 ): Promise<void> {
   const thread = new BlankThread()
-  const { kind } = judgeModule(bytes)
-  const limits = { memoryBytesMax: plan.limits.memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
-  const module = await WebAssembly.compile(Uint8Array.from(limitModule(bytes, limits)))
+  const served = await prepareModule(bytes, plan)
   let first: BlankThread | undefined = thread
   const take = (): BlankThread => {
     const taken = first ?? new BlankThread()
@@ -26,7 +22,7 @@ export async function serveOne(
     return taken
   }
   const server = new ModuleServer(
-    { module, kind, plan },
+    served,
     take,
     {
       onLog: (stream, _atMs, text) => {

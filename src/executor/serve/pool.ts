@@ -7,7 +7,6 @@ import { createServer, type Socket } from 'node:net'
 
 import { QuiverError } from '../../core/error.ts'
 import { judgeModule } from '../inspect.ts'
-import { limitModule } from '../module.ts'
 import {
   readFrames,
   writeFrame,
@@ -20,11 +19,11 @@ import {
 import { toFailure } from '../run/failure.ts'
 
 import { BlankThread, ModuleServer } from './module-server.ts'
+import { prepareModule } from './prepare.ts'
 
 const WATCH_MS = 50
 /** Messages that wait for control. */
 const PENDING_BYTES_MAX = 4 * 1024 * 1024
-const TABLE_ELEMENTS_MAX = 1_000_000
 
 interface Pending {
   readonly message: FromExecutor
@@ -97,12 +96,7 @@ export class Pool {
     plan: ModulePlan,
     bytes: Uint8Array<ArrayBuffer>,
   ): Promise<Serving> {
-    const { kind } = judgeModule(bytes)
-    const limits = { memoryBytesMax: plan.limits.memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
-    // A copy of its own: what came belongs to a larger buffer.
-    const limited = Uint8Array.from(limitModule(bytes, limits))
-    const module = await WebAssembly.compile(limited)
-    const served = new ModuleServer({ module, kind, plan }, this.#takeThread, {
+    const served = new ModuleServer(await prepareModule(bytes, plan), this.#takeThread, {
       onLog: (stream, atMs, text) => this.#say({ type: 'log', instance, stream, atMs }, text),
       onBroke: (error) => this.#say({ type: 'broke', instance, error }),
     })

@@ -9,7 +9,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 
 import { Connection } from '../http/connection.ts'
 import type { Exchange } from '../http/exchange.ts'
-import type { ModuleKind } from '../module.ts'
+import type { MemorySize, ModuleKind } from '../module.ts'
 import type { LogStream, ModulePlan } from '../protocol.ts'
 import { createRunner } from '../run/create.ts'
 import { explain, respondFailure } from '../run/failure.ts'
@@ -25,6 +25,7 @@ export type ToThread =
   | {
       readonly type: 'serve'
       readonly module: WebAssembly.Module
+      readonly memory: MemorySize | null
       readonly kind: ModuleKind
       readonly plan: ModulePlan
       /** 0: any free one. */
@@ -58,8 +59,8 @@ class ServingThread {
   }
 
   async serve(message: Extract<ToThread, { type: 'serve' }>): Promise<void> {
-    const { module, kind, plan, port } = message
-    this.#runner = createRunner({ module, kind, plan, log: writeLog })
+    const { module, memory, kind, plan, port } = message
+    this.#runner = createRunner({ module, memory, kind, plan, log: writeLog })
     const server = createServer({ noDelay: true }, (socket) => {
       const connection = new Connection(socket, this.#answer)
       this.#connections.add(connection)
