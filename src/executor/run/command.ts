@@ -9,7 +9,7 @@ import { isSpecial, openSpecial } from '../host/special-files.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { Wasi, WasiExit, type WasiOptions } from '../wasi/wasi.ts'
 
-import { findExport, findWaiting, ModuleBinding } from './binding.ts'
+import { ModuleBinding, type GuestInstance } from './binding.ts'
 import { buildCgiEnv } from './cgi.ts'
 import { CommandInput } from './command-input.ts'
 import { exited } from './failure.ts'
@@ -27,7 +27,7 @@ export class CommandRunner implements Runner {
 
   constructor(guest: Guest) {
     this.#guest = guest
-    this.#binding = new ModuleBinding(guest.module, [])
+    this.#binding = new ModuleBinding(guest.module, guest.memory, [])
     this.#args = [guest.plan.argv0, ...guest.plan.args]
   }
 
@@ -70,17 +70,17 @@ class CommandRun {
     const instance = this.#binding.instantiate(this.#wasi, this.#session)
     if (this.#binding.mayWait) return this.#wait(instance)
     try {
-      findExport(instance, ENTRY)?.()
+      instance.call(ENTRY)
     } catch (thrown) {
       rethrowFailure(thrown)
     } finally {
-      this.#wasi.close()
+      instance.end()
     }
     this.#respond()
     return undefined
   }
 
-  async #wait(instance: WebAssembly.Instance): Promise<void> {
+  async #wait(instance: GuestInstance): Promise<void> {
     const stop = (): void => {
       this.#session?.end(goneError())
       this.#wasi.stop(goneError())
@@ -88,12 +88,12 @@ class CommandRun {
     const { gone } = this.#exchange
     gone.addEventListener('abort', stop)
     try {
-      await findWaiting(instance, ENTRY)?.()
+      await instance.callWaiting(ENTRY)
     } catch (thrown) {
       rethrowFailure(thrown)
     } finally {
       gone.removeEventListener('abort', stop)
-      this.#wasi.close()
+      instance.end()
     }
     this.#respond()
   }
