@@ -9,8 +9,9 @@ import path from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { promisify } from 'node:util'
 
-import { hostModules, HostSession, openSpecial, prepareHost } from '../../src/executor/host.ts'
+import { HostSession, openSpecial, prepareHost } from '../../src/executor/host.ts'
 import { checkImports, detectKind, limitModule, readModule } from '../../src/executor/module.ts'
+import { OFFERED } from '../../src/executor/offered.ts'
 import { trapReason } from '../../src/executor/trap.ts'
 import { Wasi, WasiExit } from '../../src/executor/wasi.ts'
 import { fakeHost, type FakeHost, type FakeHostOptions } from '../fixtures/guest-host.ts'
@@ -19,7 +20,6 @@ const run = promisify(execFile)
 const GUESTS = path.join(import.meta.dirname, 'guests')
 const BINDINGS = path.join(import.meta.dirname, '../../src/guest/bindings')
 const ASC = path.join(import.meta.dirname, '../../node_modules/assemblyscript/bin/asc.js')
-const OFFERED = { modules: hostModules(), interfaces: new Set<string>() }
 const LIMITS = { memoryBytesMax: 16 * 1024 * 1024, tableElementsMax: 1000 }
 
 /** No file of its own: it is not TypeScript, and would be checked as if it were. */
