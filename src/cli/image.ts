@@ -1,6 +1,5 @@
 /** From a folder to an image on the node: reads the manifest, builds, collects, sends what is missing. */
 
-import { spawn } from 'node:child_process'
 import { homedir } from 'node:os'
 import path from 'node:path'
 import { Readable } from 'node:stream'
@@ -21,6 +20,7 @@ import { wasmBinary } from '../images/wasm-binary.ts'
 
 import type { CliContext } from './context.ts'
 import { say } from './print.ts'
+import { runLoudly } from './program.ts'
 
 export interface SentImage {
   readonly image: ImageView
@@ -130,20 +130,9 @@ function remoteStore({ signal }: CliContext, client: Client): Parameters<typeof 
 /** `[build] command`, in the folder; its output is progress, so all of it goes to stderr. */
 async function runBuild(context: CliContext, command: string, folder: string): Promise<void> {
   say(context, `build: ${command}`)
-  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
-  const child = spawn('sh', ['-c', command], {
-    cwd: folder,
-    // The cache of compiled code is ours (bin/quiver); a build that measures or packs it would not want it.
-    env: { ...context.process.env, NODE_COMPILE_CACHE: undefined },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    signal: context.signal,
-  })
-  for (const output of [child.stdout, child.stderr]) {
-    output.on('data', (chunk: Uint8Array) => context.process.stderr.write(chunk))
-  }
-  child.once('error', reject)
-  child.once('close', resolve)
-  const status = await promise
+  // The cache of compiled code is ours (bin/quiver); a build that measures or packs it would not want it.
+  const env = { NODE_COMPILE_CACHE: undefined }
+  const status = await runLoudly(context, 'sh', ['-c', command], { cwd: folder, env })
   if (status === 0) return
   const message = `the build command ended with ${status === null ? 'a signal' : `status ${status}`}`
   throw new QuiverError('failed_precondition', 'BUILD_FAILED', message, {

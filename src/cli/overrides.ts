@@ -4,7 +4,7 @@ import path from 'node:path'
 
 import type { SpecOverrides } from '../client/resources.ts'
 import { loadDotenv, loadEnvFile } from '../config/dotenv.ts'
-import { parseEnvFlags } from '../config/env.ts'
+import { mergeEnvironment, parseEnvFlags } from '../config/env.ts'
 
 import type { CliContext } from './context.ts'
 import type { OverrideFlags } from './parameters.ts'
@@ -25,8 +25,7 @@ export async function buildOverrides(
   )
   const dotenv = folder === undefined ? {} : await loadDotenv(path.join(folder, '.env'))
   const own = parseEnvFlags(flags.env ?? [], context.process.env)
-  const layers = [dotenv, ...files, own]
-  const env = Object.fromEntries(layers.flatMap((layer) => Object.entries(layer)))
+  const env = mergeEnvironment({ flags: own, files, dotenv })
   return {
     ...(args.length > 0 ? { args } : {}),
     ...(Object.keys(env).length > 0 ? { env } : {}),

@@ -9,7 +9,6 @@
  */
 
 import { QuiverError } from '../core/error.ts'
-import type { TaskSpec } from '../core/task.ts'
 
 export type Environment = Readonly<Record<string, string>>
 
@@ -17,17 +16,22 @@ export type Environment = Readonly<Record<string, string>>
 export interface EnvironmentLayers {
   /** `--env`, in the order given: the last of a name wins. */
   readonly flags: Environment
-  /** `--env-file`, merged already: the last file wins. */
-  readonly files: Environment
+  /** `--env-file`, in the order given: the last file wins. */
+  readonly files: readonly Environment[]
   /** `.env` beside the manifest. */
   readonly dotenv: Environment
 }
 
-/** The spec with these layers over its own variables. */
-export function withEnvironment(spec: TaskSpec, layers: Partial<EnvironmentLayers>): TaskSpec {
-  const env = { ...spec.env, ...layers.dotenv, ...layers.files, ...layers.flags }
+/**
+ * All layers as one, to go over the variables of the manifest.
+ *
+ * @throws QuiverError `invalid_argument/ENV_INVALID`
+ */
+export function mergeEnvironment({ flags, files, dotenv }: EnvironmentLayers): Environment {
+  const layers = [dotenv, ...files, flags]
+  const env = Object.fromEntries(layers.flatMap((layer) => Object.entries(layer)))
   assertEnvironment(env)
-  return { ...spec, env }
+  return env
 }
 
 /**

@@ -7,7 +7,7 @@ import { QuiverError } from '../core/error.ts'
 
 import { parseDotenv } from './dotenv.ts'
 import { parseManifest } from './manifest.ts'
-import { resolveSpecs } from './resolve.ts'
+import { resolveConfigs, resolveManifest } from './resolve.ts'
 
 const GUIDE = path.join(import.meta.dirname, '../../docs/guides/manifest.md')
 const text = await readFile(GUIDE, 'utf8')
@@ -20,7 +20,8 @@ suite('docs/guides/manifest.md', () => {
   for (const [index, manifest] of manifests.entries()) {
     test(`example ${index + 1} is a valid manifest`, () => {
       const parsed = parseManifest(manifest)
-      resolveSpecs(parsed, Object.keys(parsed.config))
+      resolveManifest(parsed)
+      resolveConfigs(parsed)
     })
   }
 

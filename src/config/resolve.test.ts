@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 
-import { withEnvironment } from './env.ts'
+import { mergeEnvironment } from './env.ts'
 import { parseManifest } from './manifest.ts'
-import { applyConfig, resolveConfigs, resolveManifest, resolveSpecs } from './resolve.ts'
+import { resolveConfigs, resolveManifest } from './resolve.ts'
 
 const HEAD = 'name = "hello"\nruntime = "node@26"\ncommand = ["server.js"]\n'
 
@@ -74,53 +74,32 @@ suite('named configurations', () => {
     env = { FROM = "fast" }
   `)
 
-  test('the default is used when none is named', () => {
-    const [spec, ...others] = resolveSpecs(manifest)
-    assert.deepEqual([spec?.args, spec?.env['FROM']], [['server.js'], 'web'])
-    assert.equal(others.length, 0)
-  })
-
-  test('several run in the order in which they are named', () => {
-    const specs = resolveSpecs(manifest, ['worker', 'web'])
-    assert.deepEqual(
-      specs.map(({ args, env }) => [args, env['FROM']]),
-      [
-        [['worker.js'], 'worker'],
-        [['server.js'], 'web'],
-      ],
-    )
+  test('each says what it changes, in a form that an image can keep', () => {
+    const configs = resolveConfigs(manifest)
+    assert.deepEqual(configs['web'], { env: { FROM: 'web' } })
+    assert.deepEqual(configs['worker']?.args, ['worker.js'])
+    assert.deepEqual(JSON.parse(JSON.stringify(configs)), configs)
   })
 
   test('a base gives its command and variables, and its variables can be overridden', () => {
-    const [spec] = resolveSpecs(manifest, ['fast'])
-    assert.deepEqual([spec?.args, spec?.argv0], [['worker.js'], 'worker'])
-    assert.deepEqual(spec?.env, { FROM: 'fast', LEVEL: 'info', MODE: 'a=b \'c\' "d"\ne' })
-  })
-
-  test('an image keeps them, and applies them as the manifest does', () => {
-    const configs = JSON.parse(JSON.stringify(resolveConfigs(manifest)))
-    const spec = applyConfig(resolveManifest(manifest), configs, 'fast')
-    assert.deepEqual(spec, resolveSpecs(manifest, ['fast'])[0])
-  })
-
-  test('an unknown name is told with the nearest one', () => {
-    assert.throws(() => resolveSpecs(manifest, ['wroker']), {
-      code: 'not_found',
-      reason: 'CONFIG_NOT_FOUND',
-      hint: 'Did you mean "worker"?',
+    assert.deepEqual(resolveConfigs(manifest)['fast'], {
+      args: ['worker.js'],
+      argv0: 'worker',
+      env: { FROM: 'fast', MODE: 'a=b \'c\' "d"\ne' },
     })
-    assert.throws(() => resolveSpecs(manifest, ['constructor']), { reason: 'CONFIG_NOT_FOUND' })
   })
 
-  test('flags win over files, files over .env, .env over the configuration, that over [env]', () => {
-    const [spec] = resolveSpecs(manifest, ['worker'])
-    assert.ok(spec)
-    const layers = { dotenv: { FROM: '.env' }, files: { FROM: 'file' }, flags: { FROM: 'flag' } }
-    const { dotenv, files } = layers
-    assert.equal(withEnvironment(spec, {}).env['FROM'], 'worker')
-    assert.equal(withEnvironment(spec, { dotenv }).env['FROM'], '.env')
-    assert.equal(withEnvironment(spec, { dotenv, files }).env['FROM'], 'file')
-    assert.equal(withEnvironment(spec, layers).env['FROM'], 'flag')
-    assert.equal(withEnvironment(spec, layers).env['LEVEL'], 'info')
+  test('flags win over files, a later file over an earlier one, files over .env', () => {
+    const [dotenv, first, second] = [
+      { A: '.env', B: '.env', C: '.env', D: '.env' },
+      { B: '1', C: '1', D: '1' },
+      { C: '2', D: '2' },
+    ]
+    const merged = mergeEnvironment({ dotenv, files: [first, second], flags: { D: 'flag' } })
+    assert.deepEqual(merged, { A: '.env', B: '1', C: '2', D: 'flag' })
+    const large = { LARGE: 'x'.repeat(200_000) }
+    assert.throws(() => mergeEnvironment({ dotenv, files: [large], flags: {} }), {
+      reason: 'ENV_INVALID',
+    })
   })
 })

@@ -2,11 +2,10 @@
 
 import { constants } from 'node:os'
 
-import { QuiverError } from '../core/error.ts'
 import { formatRoute, parseRoute } from '../core/route.ts'
 import type { LimitsSpec, TaskSpec, WasmSpec } from '../core/task.ts'
 
-import { isWasmFile, suggestConfig } from './rules.ts'
+import { isWasmFile } from './rules.ts'
 import type { Manifest } from './schema.ts'
 
 /** What a named configuration changes of a spec. Its variables are added to those of the spec. */
@@ -64,37 +63,6 @@ export function resolveManifest(manifest: Manifest, domain = 'localhost'): TaskS
 export function resolveConfigs(manifest: Manifest): NamedConfigs {
   const names = Object.keys(manifest.config)
   return Object.fromEntries(names.map((name) => [name, resolveConfig(manifest, name)]))
-}
-
-/**
- * The spec as a named configuration has it.
- *
- * @throws QuiverError `not_found/CONFIG_NOT_FOUND` with the nearest name
- */
-export function applyConfig(spec: TaskSpec, configs: NamedConfigs, name: string): TaskSpec {
-  const config = Object.hasOwn(configs, name) ? configs[name] : undefined
-  if (config === undefined) {
-    const message = `${spec.name} has no configuration "${name}"`
-    const hint = suggestConfig(name, Object.keys(configs))
-    throw new QuiverError('not_found', 'CONFIG_NOT_FOUND', message, { hint })
-  }
-  return { ...spec, ...config, env: { ...spec.env, ...config.env } }
-}
-
-/**
- * One spec for each name, to be run in that order; without names the one that `default_config` chooses.
- *
- * @throws QuiverError `not_found/CONFIG_NOT_FOUND`
- */
-export function resolveSpecs(
-  manifest: Manifest,
-  names: readonly string[] = [],
-  domain = 'localhost',
-): readonly TaskSpec[] {
-  const spec = resolveManifest(manifest, domain)
-  const configs = resolveConfigs(manifest)
-  const chosen = names.length > 0 ? names : [manifest.default_config ?? '']
-  return chosen.map((name) => (name === '' ? spec : applyConfig(spec, configs, name)))
 }
 
 function resolveRoutes(host: string, routes: readonly string[]): readonly string[] {

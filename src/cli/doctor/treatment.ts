@@ -1,12 +1,12 @@
 /** `quiver doctor --fix`: says what it does, and does it. */
 
-import { spawn } from 'node:child_process'
 import { access } from 'node:fs/promises'
 import path from 'node:path'
 
 import { QuiverError } from '../../core/error.ts'
 import type { CliContext } from '../context.ts'
 import { say } from '../print.ts'
+import { runLoudly } from '../program.ts'
 
 import type { Finding } from './finding.ts'
 import { PACKAGE_ROOT } from './software.ts'
@@ -59,18 +59,8 @@ async function execute(context: CliContext, argv: readonly string[]): Promise<vo
   const text = argv.join(' ')
   say(context, `> ${text}`)
   const [program = '', ...args] = argv
-  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
-  const child = spawn(program, args, {
-    env: { ...context.process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    signal: context.signal,
-  })
-  for (const output of [child.stdout, child.stderr]) {
-    output.on('data', (chunk: Uint8Array) => context.process.stderr.write(chunk))
-  }
-  child.once('error', reject)
-  child.once('close', resolve)
-  const status = await promise
+  const env = { DEBIAN_FRONTEND: 'noninteractive' }
+  const status = await runLoudly(context, program, args, { env })
   if (status === 0) return
   throw new QuiverError('failed_precondition', 'FIX_FAILED', `"${text}" ended with ${status}`, {
     hint: 'Read what it said above.',
