@@ -23,10 +23,12 @@ export interface FileStat {
   readonly changedNs: bigint
 }
 
-/** Times to set, in nanoseconds since 1970; what is undefined stays as it is. */
+/** A time to set, in nanoseconds since 1970; undefined leaves what is there. */
+export type NewTime = bigint | 'now' | undefined
+
 export interface Times {
-  readonly accessedNs: bigint | undefined
-  readonly modifiedNs: bigint | undefined
+  readonly accessedNs: NewTime
+  readonly modifiedNs: NewTime
 }
 
 export interface OpenRequest {

@@ -18,6 +18,7 @@ const NAMES =
 /** The numbers that this implementation itself gives; others come from the system by their name. */
 export const ERRNO = {
   SUCCESS: 0,
+  ACCES: 2,
   AGAIN: 6,
   BADF: 8,
   BUSY: 10,

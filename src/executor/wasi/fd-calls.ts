@@ -11,7 +11,7 @@ import {
   TIME_FLAGS_ALL,
 } from './abi.ts'
 import type { DirectoryDescriptor } from './descriptors.ts'
-import type { FileStat, Times } from './directory.ts'
+import type { FileStat, NewTime, Times } from './directory.ts'
 import { ERRNO, fail } from './errno.ts'
 import { assertRight, type Abi, type Guest } from './guest.ts'
 
@@ -124,7 +124,7 @@ export function fdFilestatSetTimes(
   flags: number,
 ): number {
   const descriptor = guest.descriptor(fd, RIGHT.FD_FILESTAT_SET_TIMES)
-  const times = timesOf(guest, accessedNs, modifiedNs, flags)
+  const times = timesOf(accessedNs, modifiedNs, flags)
   if (descriptor.kind === 'file') descriptor.file.setTimes(times)
   else if (descriptor.kind === 'directory') descriptor.directory.setTimes(times)
   else return ERRNO.INVAL
@@ -195,25 +195,19 @@ export function putStat({ guest, version }: Abi, result: number, stat: FileStat)
 }
 
 /** Throws `INVAL` for flags that do not exist or contradict each other. */
-export function timesOf(
-  guest: Guest,
-  accessedNs: bigint,
-  modifiedNs: bigint,
-  flags: number,
-): Times {
+export function timesOf(accessedNs: bigint, modifiedNs: bigint, flags: number): Times {
+  if (flags >>> 0 > TIME_FLAGS_ALL) fail(ERRNO.INVAL)
   const has = (flag: number) => (flags & flag) !== 0
-  const isTwice =
-    (has(TIME_FLAG.ATIM) && has(TIME_FLAG.ATIM_NOW)) ||
-    (has(TIME_FLAG.MTIM) && has(TIME_FLAG.MTIM_NOW))
-  if (flags >>> 0 > TIME_FLAGS_ALL || isTwice) fail(ERRNO.INVAL)
-  const choose = (given: bigint, isGiven: boolean, isNow: boolean) => {
-    if (isGiven) return BigInt.asUintN(64, given)
-    return isNow ? guest.clock.realtimeNs() : undefined
-  }
   return {
-    accessedNs: choose(accessedNs, has(TIME_FLAG.ATIM), has(TIME_FLAG.ATIM_NOW)),
-    modifiedNs: choose(modifiedNs, has(TIME_FLAG.MTIM), has(TIME_FLAG.MTIM_NOW)),
+    accessedNs: newTime(accessedNs, has(TIME_FLAG.ATIM), has(TIME_FLAG.ATIM_NOW)),
+    modifiedNs: newTime(modifiedNs, has(TIME_FLAG.MTIM), has(TIME_FLAG.MTIM_NOW)),
   }
+}
+
+function newTime(given: bigint, isGiven: boolean, isNow: boolean): NewTime {
+  if (isGiven && isNow) return fail(ERRNO.INVAL)
+  if (isGiven) return BigInt.asUintN(64, given)
+  return isNow ? 'now' : undefined
 }
 
 /** A size or offset of a file. Throws `INVAL` for one that would be negative, `FBIG` for one that no file can have. */

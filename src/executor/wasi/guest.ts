@@ -22,7 +22,7 @@ export interface SpecialRequest {
   readonly write: boolean
 }
 
-/** Opens `scheme://rest`; undefined if there is no such thing. May throw a system error, such as `EACCES`. */
+/** Opens `scheme://rest`; undefined if there is no such thing. May throw a system error, such as `EACCES`, or a `QuiverError` that says so. */
 export type OpenSpecial = (
   name: string,
   request: SpecialRequest,

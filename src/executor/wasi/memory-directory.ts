@@ -173,8 +173,8 @@ class MemoryDirectory implements VirtualDirectory {
   }
 
   renameTo(name: string, to: VirtualDirectory, toName: string): void {
-    const node = this.#existing(name)
     const target = this.#sameVolume(to)
+    const node = this.#existing(name)
     this.#assertWritable()
     const replaced = target.#node.entries.get(toName)
     if (replaced === node) return

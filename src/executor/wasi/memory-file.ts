@@ -32,9 +32,8 @@ export class MemoryFile implements VirtualFile {
     this.#assertWritable()
     const start = (this.#flags & FD_FLAG.APPEND) === 0 ? position : node.size
     // Like a file system that is nearly full, take what fits.
-    const room =
-      Math.max(node.size, start) + node.volume.bytesFree - (Math.max(node.size, start) - node.size)
-    const part = bytes.subarray(0, Math.max(0, room - start))
+    const room = node.size + node.volume.bytesFree - start
+    const part = bytes.subarray(0, Math.max(0, room))
     if (part.byteLength === 0 && bytes.byteLength > 0) fail(ERRNO.NOSPC)
     const end = start + part.byteLength
     if (end > node.size) node.setSize(end)
@@ -77,7 +76,9 @@ export class MemoryFile implements VirtualFile {
 
 export function setTimesOfNode(node: MemoryNode, times: Times): void {
   if (node.volume.isReadOnly) fail(ERRNO.ROFS)
-  node.accessedNs = times.accessedNs ?? node.accessedNs
-  node.modifiedNs = times.modifiedNs ?? node.modifiedNs
   node.changedNs = nowNs()
+  node.accessedNs =
+    times.accessedNs === 'now' ? node.changedNs : (times.accessedNs ?? node.accessedNs)
+  node.modifiedNs =
+    times.modifiedNs === 'now' ? node.changedNs : (times.modifiedNs ?? node.modifiedNs)
 }

@@ -1,5 +1,7 @@
 /** `path_open`: files and directories, and what the embedder opens under names of its own, such as `api://input`. */
 
+import { QuiverError, type Code } from '../../core/error.ts'
+
 import {
   FD_FLAG,
   FD_FLAGS_ALL,
@@ -18,7 +20,7 @@ import {
   type Descriptor,
 } from './descriptors.ts'
 import type { OpenRequest } from './directory.ts'
-import { ERRNO, fail } from './errno.ts'
+import { ERRNO, fail, type Errno } from './errno.ts'
 import { assertRight, type Abi, type Guest } from './guest.ts'
 import { followingOf } from './path-calls.ts'
 import { PATH_BYTES_MAX, resolve, type Following, type Place } from './resolve.ts'
@@ -29,6 +31,13 @@ const SPECIAL = /^(?:\.?\/+)*([a-z][a-z0-9+.-]*):\/+(.*)$/is
 
 /** Rights that go without saying for something special; reading and writing must be asked for. */
 const RIGHTS_SPECIAL = RIGHT.FD_FILESTAT_GET | RIGHT.FD_FDSTAT_SET_FLAGS | RIGHT.POLL_FD_READWRITE
+
+const REFUSALS: { readonly [code in Code]?: Errno } = {
+  not_found: ERRNO.NOENT,
+  permission_denied: ERRNO.ACCES,
+  invalid_argument: ERRNO.INVAL,
+  unavailable: ERRNO.IO,
+}
 
 const RIGHTS_TO_WRITE = RIGHT.FD_WRITE | RIGHT.FD_ALLOCATE | RIGHT.FD_FILESTAT_SET_SIZE
 
@@ -83,10 +92,20 @@ function openSpecial(
   if (open === undefined || folder.preopenName === undefined) return undefined
   const [, scheme, rest] = SPECIAL.exec(path) ?? []
   if (scheme === undefined || rest === undefined) return undefined
-  return open(`${scheme.toLowerCase()}://${rest}`, {
-    read: (base & RIGHT.FD_READ) !== 0,
-    write: (base & RIGHT.FD_WRITE) !== 0,
-  })
+  const request = { read: (base & RIGHT.FD_READ) !== 0, write: (base & RIGHT.FD_WRITE) !== 0 }
+  try {
+    const opened = open(`${scheme.toLowerCase()}://${rest}`, request)
+    return opened instanceof Promise ? opened.catch(refused) : opened
+  } catch (thrown) {
+    return refused(thrown)
+  }
+}
+
+/** What a guest is told of a name that the embedder refuses. Any other failure ends the guest. */
+function refused(thrown: unknown): never {
+  const errno = thrown instanceof QuiverError ? REFUSALS[thrown.code] : undefined
+  if (errno === undefined) throw thrown
+  return fail(errno)
 }
 
 async function addLater(
@@ -132,7 +151,7 @@ function followingFor({ openFlags, lookup }: Call): Following {
 function openPlace(place: Place, call: Call): Descriptor {
   const request = requestOf(call)
   const wantsDirectory = place.wantsDirectory || (call.openFlags & OPEN_FLAG.DIRECTORY) !== 0
-  if (place.name === undefined || wantsDirectory) return openDirectory(place, call, request)
+  if (place.name === undefined || wantsDirectory) return openDirectory(place, call)
   const opened = place.directory.open(place.name, request)
   if (opened.kind === 'directory') {
     return new DirectoryDescriptor(opened.directory, undefined, directoryRights(call))
@@ -141,18 +160,18 @@ function openPlace(place: Place, call: Call): Descriptor {
   return new FileDescriptor(opened.file, rights, call.flags)
 }
 
-function openDirectory(
-  { directory, name }: Place,
-  call: Call,
-  request: OpenRequest,
-): DirectoryDescriptor {
+function openDirectory({ directory, name }: Place, call: Call): DirectoryDescriptor {
+  const has = (flag: number) => (call.openFlags & flag) !== 0
   const type = name === undefined ? FILE_TYPE.DIRECTORY : directory.typeOf(name)
-  if (request.create && request.exclusive && type !== undefined) fail(ERRNO.EXIST)
-  if (request.create) fail((call.openFlags & OPEN_FLAG.DIRECTORY) === 0 ? ERRNO.ISDIR : ERRNO.INVAL)
+  if (has(OPEN_FLAG.CREAT)) {
+    if (has(OPEN_FLAG.EXCL) && type !== undefined) fail(ERRNO.EXIST)
+    fail(has(OPEN_FLAG.DIRECTORY) ? ERRNO.INVAL : ERRNO.ISDIR)
+  }
   if (type === undefined) fail(ERRNO.NOENT)
   if (type === FILE_TYPE.SYMBOLIC_LINK) fail(ERRNO.LOOP)
   if (type !== FILE_TYPE.DIRECTORY) fail(ERRNO.NOTDIR)
-  if (request.write || request.truncate) fail(ERRNO.ISDIR)
+  // Other rights that only files have are left out of what the guest gets.
+  if ((call.base & RIGHT.FD_WRITE) !== 0 || has(OPEN_FLAG.TRUNC)) fail(ERRNO.ISDIR)
   const opened = name === undefined ? directory.duplicate() : directory.enter(name)
   return new DirectoryDescriptor(opened, undefined, directoryRights(call))
 }

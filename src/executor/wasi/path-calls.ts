@@ -45,7 +45,7 @@ export function pathFilestatSetTimes(
   modifiedNs: bigint,
   flags: number,
 ): number {
-  const times = timesOf(guest, accessedNs, modifiedNs, flags)
+  const times = timesOf(accessedNs, modifiedNs, flags)
   const following = followingOf(lookup)
   using place = placeOf(guest, {
     fd,

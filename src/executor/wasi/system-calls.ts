@@ -7,12 +7,13 @@
 
 import { ftruncateSync, fstatSync, lutimesSync, utimesSync } from 'node:fs'
 
-import type { Times } from './directory.ts'
+import type { NewTime, Times } from './directory.ts'
 import { ERRNO, fail } from './errno.ts'
 
 const AT_FDCWD = -100
 const AT_SYMLINK_NOFOLLOW = 0x100
-/** Instead of nanoseconds: leave this time as it is. */
+/** Instead of nanoseconds: the time it is now, and leave this time as it is. */
+const UTIME_NOW = 0x3fffffffn
 const UTIME_OMIT = 0x3ffffffen
 const TIMESPEC_BYTES = 16
 const SECOND_NS = 1_000_000_000n
@@ -47,16 +48,22 @@ export function allocate(fd: number, offset: number, bytes: number): void {
   if (fstatSync(fd).size < offset + bytes) ftruncateSync(fd, offset + bytes)
 }
 
-function putTime(target: Buffer, at: number, timeNs: bigint | undefined): void {
-  target.writeBigInt64LE((timeNs ?? 0n) / SECOND_NS, at)
-  target.writeBigInt64LE(timeNs === undefined ? UTIME_OMIT : timeNs % SECOND_NS, at + 8)
+function putTime(target: Buffer, at: number, time: NewTime): void {
+  const isGiven = typeof time === 'bigint'
+  const special = time === 'now' ? UTIME_NOW : UTIME_OMIT
+  target.writeBigInt64LE(isGiven ? time / SECOND_NS : 0n, at)
+  target.writeBigInt64LE(isGiven ? time % SECOND_NS : special, at + 8)
 }
 
+/** Node sets both or none. */
 function setTimesRoughly(path: string, times: Times, follow: boolean): void {
   const set = follow ? utimesSync : lutimesSync
-  // Node cannot leave one of them alone.
-  if (times.accessedNs === undefined || times.modifiedNs === undefined) return fail(ERRNO.NOTSUP)
-  set(path, Number(times.accessedNs) / 1e9, Number(times.modifiedNs) / 1e9)
+  set(path, secondsOf(times.accessedNs), secondsOf(times.modifiedNs))
+}
+
+function secondsOf(time: NewTime): number {
+  if (time === undefined) return fail(ERRNO.NOTSUP)
+  return time === 'now' ? Date.now() / 1000 : Number(time) / 1e9
 }
 
 function systemCalls(): SystemCalls | null {
