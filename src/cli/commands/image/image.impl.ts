@@ -1,11 +1,9 @@
 /** `quiver image`: what its verbs do. */
 
 import type { CliContext } from '../../context.ts'
-import { forEach } from '../../each.ts'
-import { formatAge, formatBytes, formatDigest, formatTime } from '../../format.ts'
-import { foreign, printJson, printTable, say } from '../../print.ts'
-import { formatPairs } from '../../table.ts'
-import { formatTree } from '../../tree.ts'
+import { formatBytes } from '../../format.ts'
+import { printJson, say } from '../../print.ts'
+import { printStored, printStoredDetail, removeStored } from '../../stored.ts'
 
 interface Flags {
   readonly json: boolean
@@ -14,23 +12,7 @@ interface Flags {
 export async function listImages(this: CliContext, flags: Flags): Promise<void> {
   using client = await this.openClient()
   const images = await client.call('listImages', {}, this.signal)
-  if (flags.json) {
-    printJson(this, images)
-    return
-  }
-  const nowMs = Date.now()
-  const rows = images.map((image) => [
-    image.name,
-    image.version ?? '-',
-    formatDigest(image.digest),
-    image.runtime,
-    formatBytes(image.bytes),
-    String(image.fileCount),
-    formatAge(image.createdAtMs, nowMs),
-    image.usedBy.join(' '),
-  ])
-  const head = ['IMAGE', 'VERSION', 'DIGEST', 'RUNTIME', 'SIZE', 'FILES', 'AGE', 'USED BY']
-  printTable(this, head, rows)
+  printStored(this, flags, 'IMAGE', images, ['RUNTIME', ({ runtime }) => runtime])
 }
 
 export async function inspectImage(
@@ -40,25 +22,19 @@ export async function inspectImage(
 ): Promise<void> {
   using client = await this.openClient()
   const image = await client.call('getImage', { params: { reference } }, this.signal)
-  if (flags.json) {
-    printJson(this, image)
-    return
-  }
-  const { config } = image
-  const pairs: [string, string][] = [
-    ['Image', `${image.name}${image.version === null ? '' : ` ${image.version}`}`],
-    ...(config.title === null ? [] : [['Title', config.title] satisfies [string, string]]),
-    ...(config.author === null ? [] : [['Author', config.author] satisfies [string, string]]),
-    ['Digest', image.digest],
-    ['Size', formatBytes(image.bytes)],
-    ['Runtime', image.runtime],
-    ['Binary', image.binary],
-    ['Command', config.spec.args.join(' ')],
-    ['Configurations', Object.keys(config.configs).join(' ') || 'none'],
-    ['Used by', image.usedBy.join(' ') || 'nothing'],
-    ['Created', formatTime(image.createdAtMs)],
-  ]
-  this.process.stdout.write(foreign(this, `${formatPairs(pairs)}\n${formatTree(config.tree)}`))
+  const { title, author, spec, configs } = image.config
+  printStoredDetail(this, flags, 'Image', image, {
+    first: [
+      ...(title === null ? [] : [['Title', title] as const]),
+      ...(author === null ? [] : [['Author', author] as const]),
+    ],
+    middle: [
+      ['Runtime', image.runtime],
+      ['Binary', image.binary],
+      ['Command', spec.args.join(' ')],
+      ['Configurations', Object.keys(configs).join(' ') || 'none'],
+    ],
+  })
 }
 
 export async function removeImage(
@@ -67,10 +43,9 @@ export async function removeImage(
   ...references: string[]
 ): Promise<void> {
   using client = await this.openClient()
-  await forEach(this, references, async (reference) => {
-    await client.call('removeImage', { params: { reference } }, this.signal)
-    say(this, `${reference} is removed`)
-  })
+  await removeStored(this, references, (reference) =>
+    client.call('removeImage', { params: { reference } }, this.signal),
+  )
 }
 
 export async function collectGarbage(this: CliContext, flags: Flags): Promise<void> {
