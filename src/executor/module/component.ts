@@ -80,12 +80,23 @@ function readExterns(
   const count = reader.count(`${direction}s`, EXTERNS_MAX - into.size, 4)
   for (let index = 0; index < count; index++) {
     const at = reader.offset
-    // Both prefixes stand before a plain name: 0x01 was once that of an interface's name.
-    if (reader.u8('a name') > 1) reader.fail('a name has a prefix that is not known here', at)
-    const name = reader.name(`the name of an ${direction}`)
+    const name = readName(reader, direction)
     if (into.has(name)) reader.fail(`the ${direction} "${name.slice(0, 64)}" comes twice`, at)
     into.set(name, direction === 'import' ? readType(reader) : readExport(reader))
   }
+}
+
+/**
+ * A name behind its prefix. 0x00 stands before any name. 0x01 once stood before that of an interface, and now before one whose version
+ * is cut to what must be compatible, with the rest behind it: `wasi:cli/run@0.2` and `.6`.
+ */
+function readName(reader: ByteReader, direction: string): string {
+  const at = reader.offset
+  const prefix = reader.u8('a name')
+  if (prefix > 1) reader.fail('a name has a prefix that is not known here', at)
+  const name = reader.name(`the name of an ${direction}`)
+  const isCut = prefix === 1 && /@\d+(?:\.\d+)?$/.test(name)
+  return isCut ? name + reader.name('the rest of a version') : name
 }
 
 /** A sort and an index, and then perhaps the type that is ascribed. */

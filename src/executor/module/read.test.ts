@@ -118,6 +118,23 @@ test('the border of a component is read, whatever is inside', () => {
   assert.equal(facts.nested, 1)
 })
 
+test('a component name may have the older prefix, or the rest of its version behind it', () => {
+  const facts = readModule(
+    component(
+      section(
+        11,
+        vector(
+          [1, ...text('wasi:cli/run@0.2.0'), 5, 0, 0],
+          [1, ...text('wasi:cli/other@0.2'), ...text('.6'), 5, 0x2e, 0],
+          [1, ...text('plain'), 1, 0, 0],
+        ),
+      ),
+    ),
+  )
+  const names = facts.exports.map(({ name }) => name)
+  assert.deepEqual(names, ['wasi:cli/run@0.2.0', 'wasi:cli/other@0.2.6', 'plain'])
+})
+
 suite('what is malformed is refused with its section and byte', () => {
   const longName = [...leb(20_000), ...Array.from({ length: 20_000 }, () => 0x61)]
   const oneExport = [...text('a'), 0, 0]
