@@ -144,9 +144,10 @@ export function fdPrestatGet({ guest }: Abi, fd: number, result: number): number
 export function fdPrestatDirName({ guest }: Abi, fd: number, path: number, length: number): number {
   const name = preopenNameOf(guest, fd)
   if (name === undefined) return ERRNO.BADF
+  const room = guest.memory.range(path, length)
   const bytes = Buffer.from(name)
-  if (bytes.byteLength > length >>> 0) return ERRNO.NAMETOOLONG
-  guest.memory.range(path, bytes.byteLength).set(bytes)
+  if (bytes.byteLength > room.byteLength) return ERRNO.NAMETOOLONG
+  room.set(bytes)
   return ERRNO.SUCCESS
 }
 

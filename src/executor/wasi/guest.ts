@@ -154,15 +154,15 @@ export function assertRight(rights: number, wanted: number): void {
   if ((rights & wanted) !== wanted) fail(ERRNO.NOTCAPABLE)
 }
 
-async function closeBoth(first: void | Promise<void>, second: void | Promise<void>): Promise<void> {
-  await first
-  await second
-}
-
 function closeStream(stream: {
   readonly reader: Reader | undefined
   readonly sink: Stream['sink']
 }): void | Promise<void> {
-  const ends = [stream.reader?.close(), stream.sink?.close?.()] as const
-  return ends.some((each) => each instanceof Promise) ? closeBoth(...ends) : undefined
+  const [source, sink] = [stream.reader?.close(), stream.sink?.close?.()]
+  const isSlow = source instanceof Promise || sink instanceof Promise
+  return isSlow ? settleBoth(Promise.resolve(source), Promise.resolve(sink)) : undefined
+}
+
+async function settleBoth(first: Promise<void>, second: Promise<void>): Promise<void> {
+  await Promise.all([first, second])
 }

@@ -139,7 +139,10 @@ export class Wasi {
     this.#guest.stop(reason)
   }
 
-  /** Closes what the guest left open and lets its memory go. To be called once it has ended, however it did. */
+  /**
+   * Closes the files that the guest left open and lets its memory go. To be called once it has ended, however it did. Streams and sockets are
+   * not closed: whoever offered them knows that the guest has ended.
+   */
   close(): void {
     this.#guest.stop(ENDED)
     for (const descriptor of this.#guest.descriptors.clear()) {
