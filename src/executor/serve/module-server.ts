@@ -7,20 +7,12 @@
 import { Worker } from 'node:worker_threads'
 
 import { errnoOf, QuiverError } from '../../core/error.ts'
-import type { MemorySize, ModuleKind } from '../module.ts'
-import type { Failure, LogStream, ModulePlan, ModuleUsage } from '../protocol.ts'
+import type { Failure, LogStream, ModuleUsage } from '../protocol.ts'
 import { breach, toFailure } from '../run/failure.ts'
+import type { ServedModule } from '../run/runner.ts'
 
 import { Beat } from './beat.ts'
 import type { FromThread, ThreadData, ToThread } from './thread.ts'
-
-export interface ServedModule {
-  readonly module: WebAssembly.Module
-  /** What the module imports as its memory; null: it makes its own. */
-  readonly memory: MemorySize | null
-  readonly kind: ModuleKind
-  readonly plan: ModulePlan
-}
 
 export interface ModuleObserver {
   onLog(stream: LogStream, atMs: number, bytes: Uint8Array): void
@@ -29,8 +21,8 @@ export interface ModuleObserver {
 }
 
 /** JavaScript of a thread: parser, buffers, the runner. What guests hold is outside of it. */
-const HEAP_MIB = 64
-const YOUNG_MIB = 8
+const HEAP_MIB = 128
+const YOUNG_MIB = 48
 const STACK_MIB = 4
 
 /** A thread that serves nothing yet: starting one takes longer than giving it a module. */
@@ -122,7 +114,7 @@ export class ModuleServer implements AsyncDisposable {
     })
     worker.on('error', (thrown) => this.#onError(thread, QuiverError.from(thrown)))
     const listening = awaitMessage(worker, 'listening', AbortSignal.timeout(START_TIMEOUT_MS))
-    tell(worker, { type: 'serve', ...this.served, port: this.#port })
+    tell(worker, { type: 'serve', served: this.served, port: this.#port })
     const { port } = await listening
     this.#port = port
     this.#thread = thread
