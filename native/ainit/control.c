@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "protocol.h"
 #include "requests.h"
 #include "session.h"
@@ -16,9 +17,8 @@
 
 #define IN_BYTES_MAX (FRAME_HEADER_BYTES + FRAME_PAYLOAD_BYTES_MAX)
 #define IN_BYTES_FIRST 4096
-#define ACCEPT_RETRY_MS 10
 
-static struct source listener;
+static struct acceptor acceptor;
 static struct connection connections[CONNECTIONS_MAX];
 
 static int is_open(const struct connection *connection) {
@@ -44,7 +44,7 @@ static void drop(struct connection *connection) {
   free(connection->in);
   *connection = (struct connection){.source = {.fd = -1}};
   if (session != NULL) session_abandon(session);
-  source_want(&listener, EPOLLIN);
+  acceptor_resume(&acceptor);
   task_pace();
 }
 
@@ -156,31 +156,17 @@ void connection_exit(struct connection *connection, int32_t status) {
   connection->is_told_end = 1;
 }
 
-static void rest_fired(struct timer *timer) {
-  (void)timer;
-  source_want(&listener, EPOLLIN);
-}
-
-/* No descriptors are left, perhaps: try again soon instead of at once. */
-static void rest(struct source *source) {
-  static struct timer timer = {.fire = rest_fired};
-  source_want(source, 0);
-  timer_set(&timer, now_ns() + ACCEPT_RETRY_MS * NS_PER_MS);
-}
-
 static void listener_ready(struct source *source, uint32_t events) {
+  (void)source;
   (void)events;
   struct connection *connection = connections;
   while (connection < connections + CONNECTIONS_MAX && is_open(connection)) connection++;
   if (connection == connections + CONNECTIONS_MAX) {
-    source_want(source, 0); /* the rest waits in the backlog until one closes */
+    acceptor_full(&acceptor);
     return;
   }
-  int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd < 0) {
-    rest(source);
-    return;
-  }
+  int fd = acceptor_take(&acceptor);
+  if (fd < 0) return;
   queue_open(&connection->out);
   if (source_open(&connection->source, fd, EPOLLIN | EPOLLRDHUP, connection_ready) < 0) {
     close(fd);
@@ -190,7 +176,7 @@ static void listener_ready(struct source *source, uint32_t events) {
 
 void control_open(int fd) {
   for (size_t at = 0; at < CONNECTIONS_MAX; at++) connections[at].source.fd = -1;
-  source_open(&listener, fd, EPOLLIN, listener_ready);
+  acceptor_open(&acceptor, fd, listener_ready);
 }
 
 void control_broadcast_event(const char *line) {

@@ -13,11 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "loop.h"
 
 #define CONNECT_TIMEOUT_MS 10000
 #define SWEEP_MS 500
-#define ACCEPT_RETRY_MS 10
 
 struct request {
   uint32_t id;
@@ -48,7 +48,7 @@ struct pending {
   uint64_t began_ns;
 };
 
-static struct source listener;
+static struct acceptor acceptor;
 static struct client clients[STREAM_CLIENTS_MAX];
 static struct pending pendings[CONNECTS_MAX];
 static size_t pending_count;
@@ -73,7 +73,7 @@ static void drop_client(struct client *client) {
   for (size_t at = 0; at < CONNECTS_MAX && pending_count > 0; at++)
     if (pendings[at].client == client) release(&pendings[at]);
   source_close(&client->source);
-  source_want(&listener, EPOLLIN);
+  acceptor_resume(&acceptor);
 }
 
 /* 0: sent; 1: the client takes nothing now; -1: it is gone. */
@@ -208,31 +208,17 @@ static void client_ready(struct source *source, uint32_t events) {
   begin(client, &request);
 }
 
-static void rest_fired(struct timer *timer) {
-  (void)timer;
-  source_want(&listener, EPOLLIN);
-}
-
-/* No descriptors are left, perhaps: try again soon instead of at once. */
-static void rest(struct source *source) {
-  static struct timer timer = {.fire = rest_fired};
-  source_want(source, 0);
-  timer_set(&timer, now_ns() + ACCEPT_RETRY_MS * NS_PER_MS);
-}
-
 static void listener_ready(struct source *source, uint32_t events) {
+  (void)source;
   (void)events;
   struct client *client = clients;
   while (client < clients + STREAM_CLIENTS_MAX && client->source.fd >= 0) client++;
   if (client == clients + STREAM_CLIENTS_MAX) {
-    source_want(source, 0);
+    acceptor_full(&acceptor);
     return;
   }
-  int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd < 0) {
-    rest(source);
-    return;
-  }
+  int fd = acceptor_take(&acceptor);
+  if (fd < 0) return;
   client->is_full = 0;
   if (source_open(&client->source, fd, EPOLLIN | EPOLLRDHUP, client_ready) == 0) {
     want_requests();
@@ -245,5 +231,5 @@ static void listener_ready(struct source *source, uint32_t events) {
 void streams_open(int fd) {
   for (size_t at = 0; at < STREAM_CLIENTS_MAX; at++) clients[at].source.fd = -1;
   sweep_timer.fire = sweep;
-  source_open(&listener, fd, EPOLLIN, listener_ready);
+  acceptor_open(&acceptor, fd, listener_ready);
 }
