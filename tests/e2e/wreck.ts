@@ -43,13 +43,18 @@ export async function liveInstance(node: TestNode, task: string): Promise<Instan
   return only
 }
 
-/** Pids of an instance on the host, by what they are. */
+/**
+ * Pids of an instance on the host, by what they are.
+ *
+ * @param group  of the node's control groups
+ */
 export async function processesOf(
   node: TestNode,
   id: string,
+  group = nodeId(node),
 ): Promise<Readonly<Record<'bwrap' | 'ainit' | 'task', number>>> {
-  const outer = await pidsIn(path.join(CGROUPS, 'freezer/quiver', nodeId(node), id))
-  const inner = await pidsIn(path.join(CGROUPS, 'freezer/quiver', nodeId(node), id, 'task'))
+  const outer = await pidsIn(path.join(CGROUPS, 'freezer/quiver', group, id))
+  const inner = await pidsIn(path.join(CGROUPS, 'freezer/quiver', group, id, 'task'))
   const named = await Promise.all(
     outer.map(async (pid) => ({ pid, init: await isPidOne(pid) }) as const),
   )
@@ -60,6 +65,17 @@ export async function processesOf(
     throw new Error(`${id} has processes ${outer.join(' ')} and ${inner.join(' ')}`)
   }
   return { bwrap, ainit, task }
+}
+
+/** The processes of the one executor that lives: `task` is what runs WebAssembly. */
+export async function executorProcesses(
+  node: TestNode,
+): Promise<Readonly<Record<'bwrap' | 'ainit' | 'task', number>>> {
+  const group = `${nodeId(node)}-executors`
+  const entries = await list(path.join(CGROUPS, 'freezer/quiver', group))
+  const [id, ...more] = entries.filter((name) => name.startsWith('executor-'))
+  if (id === undefined || more.length > 0) throw new Error(`executors: ${entries.join(' ')}`)
+  return await processesOf(node, id, group)
 }
 
 async function pidsIn(cgroup: string): Promise<readonly number[]> {
