@@ -98,6 +98,7 @@ async function serve(
       events,
       openStream,
       executor,
+      inspectModule: (file, demand) => wasm.inspect(file, demand),
       tasksMax: config.tasksMax,
       uidsMax: uidsForTasks(config),
       instancesMax: config.instancesMax,

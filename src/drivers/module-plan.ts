@@ -1,9 +1,19 @@
 /** From an instance plan to what an executor is told, by whichever driver it runs. */
 
 import { WASM_DEFAULTS } from '../core/task.ts'
-import type { ModulePlan } from '../executor/protocol.ts'
+import type { Inspection, ModuleDemand, ModulePlan } from '../executor/protocol.ts'
 
 import type { InstancePlan } from './driver.ts'
+
+export type { Inspection as ModuleInspection, ModuleDemand } from '../executor/protocol.ts'
+
+/**
+ * Reads a module in a sandbox, never in this process.
+ *
+ * @param file  absolute
+ * @throws QuiverError that says what is wrong with the module, or why it could not be read
+ */
+export type InspectModule = (file: string, demand: ModuleDemand) => Promise<Inspection>
 
 /** Prefix of the guest's variables: the executor's own environment is that of Node.js, and no guest's. */
 const GUEST = 'GUEST_'

@@ -1,17 +1,32 @@
 /** Judges a module before anything is deployed: what it is, what it needs, and whether all of that is there. */
 
 import { QuiverError } from '../core/error.ts'
+import { nearestName } from '../core/name.ts'
 
 import { describeSignature, type ModuleFacts } from './facts.ts'
-import { callableExports, checkImports, detectKind, readModule, type ModuleKind } from './module.ts'
+import {
+  callableExports,
+  checkImports,
+  detectKind,
+  limitModule,
+  readModule,
+  type Link,
+  type ModuleKind,
+} from './module.ts'
 import { OFFERED } from './offered.ts'
-import type { Inspection } from './protocol.ts'
+import type { Inspection, ModuleDemand } from './protocol.ts'
 
 export interface JudgedModule {
   readonly facts: ModuleFacts
   readonly kind: ModuleKind
-  readonly inspection: Inspection
+  readonly links: readonly Link[]
 }
+
+export const TABLE_ELEMENTS_MAX = 1_000_000
+const PAGE_BYTES = 65_536
+/** Of each list of an inspection: it is stored and shown, and a module can have 100,000 exports. */
+const LISTED_MAX = 256
+const NAME_LENGTH_MAX = 128
 
 /** @throws QuiverError that says what is wrong with the module, and where */
 export function judgeModule(bytes: Uint8Array<ArrayBuffer>): JudgedModule {
@@ -19,28 +34,75 @@ export function judgeModule(bytes: Uint8Array<ArrayBuffer>): JudgedModule {
   const kind = detectKind(facts)
   const links = checkImports(facts, OFFERED)
   if (facts.format === 'core' && !WebAssembly.validate(bytes)) throw explainInvalid(bytes)
-  const { producers } = facts
-  const inspection = {
-    kind: kind.kind,
-    entry: 'entry' in kind ? kind.entry : null,
-    exports:
-      facts.format === 'component'
-        ? []
-        : callableExports(facts).map(({ name, signature }) => ({
-            name,
-            signature: signature === null ? '' : describeSignature(signature),
-          })),
-    links: links.map(({ task, function: name }) => ({ task, function: name })),
-    producers: [...producers.language, ...producers.processedBy],
-    memoryBytes:
-      facts.format === 'component'
-        ? 0
-        : facts.memories.reduce((sum, { initial }) => sum + initial * PAGE_BYTES, 0),
-  }
-  return { facts, kind, inspection }
+  return { facts, kind, links }
 }
 
-const PAGE_BYTES = 65_536
+/**
+ * All that would fail later: at the start of an instance, or with its first request.
+ *
+ * @throws QuiverError as `judgeModule` and `limitModule`; `invalid_argument/MODULE_ENTRY_MISSING`, `invalid_argument/MODULE_NOT_A_COMMAND`
+ */
+export function inspectModule(
+  bytes: Uint8Array<ArrayBuffer>,
+  { entry, memoryBytes, isRun }: ModuleDemand,
+): Inspection {
+  const { facts, kind, links } = judgeModule(bytes)
+  if (isRun && kind.kind !== 'command') throw notACommand(kind.kind)
+  assertEntry(facts, kind, entry)
+  if (facts.format === 'core') {
+    limitModule(bytes, { memoryBytesMax: memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX })
+  }
+  return describeModule({ facts, kind, links })
+}
+
+export function notACommand(kind: string): QuiverError {
+  const message = `the module is a ${kind}, not a command: it has nothing to run`
+  return new QuiverError('invalid_argument', 'MODULE_NOT_A_COMMAND', message, {
+    hint: 'Deploy it with [http] in its manifest and send it a request, or call an export with "quiver invoke".',
+  })
+}
+
+/** @param exported  the names of the module's functions */
+export function noEntry(entry: string | null, exported: readonly string[]): QuiverError {
+  // Names are hostile, and comparing them costs the product of their lengths.
+  const names = exported.slice(0, LISTED_MAX).filter(({ length }) => length <= NAME_LENGTH_MAX)
+  const message =
+    entry === null
+      ? 'the module has several exports, and none of them is "handle", "main" or "_start"'
+      : `the module has no exported function "${entry}"`
+  const nearest = entry === null ? undefined : nearestName(entry.slice(0, NAME_LENGTH_MAX), names)
+  const meant = nearest === undefined ? '' : ` ("${nearest}"?)`
+  return new QuiverError('invalid_argument', 'MODULE_ENTRY_MISSING', message, {
+    hint: `Set entry under [wasm] to one of: ${names.slice(0, 10).join(', ')}${meant}.`,
+  })
+}
+
+function assertEntry(facts: ModuleFacts, kind: ModuleKind, entry: string | null): void {
+  if (facts.format === 'component') return
+  const names = facts.exports.filter((one) => one.kind === 'function').map(({ name }) => name)
+  const isMissing = entry === null ? 'entry' in kind && kind.entry === null : !names.includes(entry)
+  if (isMissing) throw noEntry(entry, names)
+}
+
+function describeModule({ facts, kind, links }: JudgedModule): Inspection {
+  const { producers } = facts
+  const isCore = facts.format === 'core'
+  const exported = isCore ? callableExports(facts).slice(0, LISTED_MAX) : []
+  const memories = isCore ? facts.memories : []
+  return {
+    kind: kind.kind,
+    entry: 'entry' in kind ? kind.entry : null,
+    exports: exported.map(({ name, signature }) => ({
+      name: name.slice(0, NAME_LENGTH_MAX),
+      signature: signature === null ? '' : describeSignature(signature).slice(0, NAME_LENGTH_MAX),
+    })),
+    links: links.map(({ task, function: name }) => ({ task, function: name })),
+    producers: [...producers.language, ...producers.processedBy, ...producers.sdk]
+      .slice(0, LISTED_MAX)
+      .map((name) => name.slice(0, NAME_LENGTH_MAX)),
+    memoryBytes: memories.reduce((sum, { initial }) => sum + initial * PAGE_BYTES, 0),
+  }
+}
 
 function explainInvalid(bytes: Uint8Array<ArrayBuffer>): QuiverError {
   let why = 'it is not valid'

@@ -46,7 +46,7 @@ export type ToExecutor =
   /** Requests that are being answered end first. */
   | { readonly type: 'stop'; readonly instance: string; readonly graceMs: number }
   /** With a module's bytes. */
-  | { readonly type: 'inspect' }
+  | { readonly type: 'inspect'; readonly demand: ModuleDemand }
   | { readonly type: 'list' }
   | { readonly type: 'usage'; readonly instance: string }
 
@@ -56,9 +56,19 @@ export interface Serving {
   readonly port: number
 }
 
+/** What a module has to be fit for. */
+export interface ModuleDemand {
+  /** As in `ModulePlan`. */
+  readonly entry: string | null
+  readonly memoryBytes: number
+  /** It runs once and ends, instead of answering requests. */
+  readonly isRun: boolean
+}
+
 export interface Inspection {
   readonly kind: string
   readonly entry: string | null
+  /** The first ones, without those that toolchains add. */
   readonly exports: readonly { readonly name: string; readonly signature: string }[]
   readonly links: readonly { readonly task: string; readonly function: string }[]
   readonly producers: readonly string[]

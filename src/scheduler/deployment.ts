@@ -13,6 +13,7 @@ import type { ImageStore } from '../images/images.ts'
 import { assertNoConflict } from './conflicts.ts'
 import type { TaskController } from './controller.ts'
 import type { EventLog } from './events.ts'
+import type { ModuleJudge } from './modules.ts'
 import type { TaskRegistry } from './registry.ts'
 import { requireDriver } from './starter.ts'
 
@@ -40,6 +41,7 @@ export interface DeploymentParts {
   readonly findController: () => TaskController | undefined
   readonly images: ImageStore
   readonly drivers: ReadonlyMap<string, Driver>
+  readonly modules: ModuleJudge
   readonly events: EventLog
   readonly tasksMax: number
   readonly uidsMax: number | null
@@ -52,14 +54,17 @@ const REVISIONS_KEPT = 10
  * ready before it gets a request; a task that sleeps is not woken. A failure leaves the task as it was.
  */
 export async function deployRevision(
-  deployment: Deployment,
+  requested: Deployment,
   parts: DeploymentParts,
 ): Promise<DeployOutcome> {
-  const { spec, image } = deployment
+  const { image, kind } = requested
   const { registry, images } = parts
-  requireDriver(parts.drivers, spec)
-  const task = registry.get(spec.name)
-  if (task !== undefined) assertSameKind(task, deployment)
+  requireDriver(parts.drivers, requested.spec)
+  const task = registry.get(requested.spec.name)
+  if (task !== undefined) assertSameKind(task, requested)
+  const stored = await images.getImage(image)
+  const spec = await parts.modules.judge(requested.spec, stored, kind, registry)
+  const deployment = { ...requested, spec }
   const current = task === undefined ? undefined : registry.current(task)
   if (task !== undefined && current !== undefined && isSame(task, current, deployment)) {
     return { revision: current, isNew: false, isUnchanged: true, timings: [] }
@@ -71,7 +76,6 @@ export async function deployRevision(
   await assertPortsFree(spec, current?.spec)
 
   const clock = new Stopwatch()
-  const stored = await images.getImage(image)
   await Promise.all([images.materialise(stored.config.binary), images.materialise(image)])
   clock.lap('materialise')
 

@@ -8,7 +8,7 @@
 import { QuiverError } from '../core/error.ts'
 import type { Revision, Task, TaskSpec } from '../core/task.ts'
 import type { Driver, Instance, OpenStream, StdioPlan } from '../drivers/driver.ts'
-import type { ExecutorTree } from '../drivers/module-plan.ts'
+import type { ExecutorTree, InspectModule } from '../drivers/module-plan.ts'
 import type { ImageStore } from '../images/images.ts'
 import type { Store } from '../store/store.ts'
 
@@ -16,12 +16,20 @@ import { Admission } from './admission.ts'
 import { assertNoConflict } from './conflicts.ts'
 import { TaskController } from './controller.ts'
 import type { DataPlane } from './data-plane.ts'
-import { deployRevision, dropCandidate, type Deployment, type DeployOutcome } from './deployment.ts'
+import {
+  deployRevision,
+  dropCandidate,
+  type Deployment,
+  type DeploymentParts,
+  type DeployOutcome,
+} from './deployment.ts'
 import { errorOf } from './endings.ts'
 import type { EventLog } from './events.ts'
 import type { ManagedInstance } from './managed.ts'
+import { ModuleJudge } from './modules.ts'
 import { taskOfInstance } from './planning.ts'
 import { TaskRegistry } from './registry.ts'
+import { revisionNotFound, rollbackTarget } from './rollback.ts'
 import { buildTaskRoute } from './routes.ts'
 import { Starter } from './starter.ts'
 
@@ -34,6 +42,8 @@ export interface SchedulerParts {
   readonly openStream: OpenStream
   /** What runs WebAssembly in a process. */
   readonly executor: () => Promise<ExecutorTree>
+  /** What judges it before it is deployed. */
+  readonly inspectModule: InspectModule
   readonly tasksMax: number
   /** How many uids the node has for tasks; null: it needs none. */
   readonly uidsMax: number | null
@@ -45,6 +55,8 @@ const NODE_STOP_MS = 8000
 
 export class Scheduler implements AsyncDisposable {
   readonly registry: TaskRegistry
+  /** Of WebAssembly, before it is deployed. */
+  readonly modules: ModuleJudge
   readonly #parts: SchedulerParts
   readonly #starter: Starter
   readonly #admission: Admission
@@ -58,6 +70,7 @@ export class Scheduler implements AsyncDisposable {
     this.#starter = new Starter(parts)
     this.#admission = new Admission(parts.instancesMax)
     this.registry = new TaskRegistry(parts.store)
+    this.modules = new ModuleJudge(parts.images, parts.inspectModule)
   }
 
   /** Loads what is wanted, then finds what is there. */
@@ -120,11 +133,7 @@ export class Scheduler implements AsyncDisposable {
 
   async deploy(deployment: Deployment): Promise<DeployOutcome> {
     return await this.#exclusively(deployment.spec.name, () =>
-      deployRevision(deployment, {
-        ...this.#parts,
-        registry: this.registry,
-        findController: () => this.findController(deployment.spec.name),
-      }),
+      deployRevision(deployment, this.#deploymentParts(deployment.spec.name)),
     )
   }
 
@@ -224,7 +233,7 @@ export class Scheduler implements AsyncDisposable {
     return await this.#exclusively(spec.name, async () => {
       const outcome = await deployRevision(
         { spec, image, trafficPercent: 100, kind: 'run', isRemovedAtEnd },
-        { ...this.#parts, registry: this.registry, findController: () => undefined },
+        this.#deploymentParts(spec.name),
       )
       try {
         const managed = await this.controller(spec.name).prepareRun(outcome.revision, stdio)
@@ -256,6 +265,11 @@ export class Scheduler implements AsyncDisposable {
     this.#isClosed = true
     for (const controller of this.#controllers.values()) controller.close()
     await this.registry[Symbol.asyncDispose]()
+  }
+
+  #deploymentParts(name: string): DeploymentParts {
+    const { registry, modules } = this
+    return { ...this.#parts, registry, modules, findController: () => this.findController(name) }
   }
 
   #taskChanged(name: string, task: Task | undefined): void {
@@ -373,25 +387,4 @@ function assertService(task: Task, verb: string): void {
       hint: 'Deploy it with "quiver deploy" to have it scaled and routed.',
     },
   )
-}
-
-function rollbackTarget(task: Task): number {
-  // While two revisions share the traffic, going back means the first.
-  if (task.traffic.length > 1) return task.traffic[0]?.revision ?? 0
-  if (task.previous !== null) return task.previous
-  throw new QuiverError(
-    'failed_precondition',
-    'NO_PREVIOUS_REVISION',
-    `${task.name} has no earlier revision`,
-    {
-      hint: 'Deploy a second one first.',
-    },
-  )
-}
-
-function revisionNotFound(name: string, number: number, registry: TaskRegistry): QuiverError {
-  const kept = [...registry.revisions(name).keys()].join(', ')
-  return new QuiverError('not_found', 'REVISION_NOT_FOUND', `${name} has no revision ${number}`, {
-    hint: `Kept are: ${kept}.`,
-  })
 }

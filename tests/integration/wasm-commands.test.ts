@@ -58,6 +58,9 @@ async function runCommand(name: string, args: readonly string[], body: string): 
   let [sent, logged] = ['', '']
   const runner = createRunner({
     module: new WebAssembly.Module(bytes),
+    memory: null,
+    exports: [],
+    links: [],
     kind: detectKind(readModule(bytes)),
     plan,
     log: (_, piece) => void (logged += Buffer.from(piece).toString()),

@@ -7,7 +7,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 
 import { QuiverError } from '../../core/error.ts'
-import type { Inspection } from '../../executor/protocol.ts'
+import type { Inspection, ModuleDemand } from '../../executor/protocol.ts'
 import type { Capabilities, Driver, Instance, InstancePlan, ProbeReport } from '../driver.ts'
 import { planExecutor } from '../module-plan.ts'
 import { readPlan, writePlan } from '../record.ts'
@@ -48,11 +48,11 @@ export class WasmDriver implements Driver {
     return await this.#host.processes.probe()
   }
 
-  /** Judges a module before it is deployed. @throws QuiverError that says what is wrong with it */
-  async inspect(file: string): Promise<Inspection> {
+  /** Judges a module before it is deployed: as `InspectModule`. */
+  async inspect(file: string, demand: ModuleDemand): Promise<Inspection> {
     const [executor, bytes] = await Promise.all([this.#executors.take(), readFile(file)])
     this.#executors.release()
-    return await executor.link.inspect(bytes)
+    return await executor.link.inspect(bytes, demand)
   }
 
   async prepare(plan: InstancePlan): Promise<Instance> {

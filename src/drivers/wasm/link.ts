@@ -11,6 +11,7 @@ import {
   type FromExecutor,
   type Inspection,
   type LogStream,
+  type ModuleDemand,
   type ModulePlan,
   type ModuleUsage,
   type Serving,
@@ -46,8 +47,8 @@ export class ExecutorLink implements Disposable {
     await this.#ask({ type: 'stop', instance, graceMs })
   }
 
-  async inspect(module: Uint8Array): Promise<Inspection> {
-    return await this.#ask({ type: 'inspect' }, module)
+  async inspect(module: Uint8Array, demand: ModuleDemand): Promise<Inspection> {
+    return await this.#ask({ type: 'inspect', demand }, module)
   }
 
   async list(): Promise<readonly Serving[]> {

@@ -27,7 +27,7 @@ export class CommandRunner implements Runner {
 
   constructor(guest: Guest) {
     this.#guest = guest
-    this.#binding = new ModuleBinding(guest.module, guest.memory, [])
+    this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links)
     this.#args = [guest.plan.argv0, ...guest.plan.args]
   }
 

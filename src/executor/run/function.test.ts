@@ -15,7 +15,7 @@ import {
 import { Exchange } from '../http/exchange.ts'
 import { RequestBody } from '../http/request-body.ts'
 import { RequestHead } from '../http/request-head.ts'
-import { detectKind, readModule } from '../module.ts'
+import { judgeModule } from '../inspect.ts'
 import type { ModulePlan } from '../protocol.ts'
 
 import { createRunner } from './create.ts'
@@ -66,9 +66,18 @@ function moduleOf(code: Bytes): Uint8Array<ArrayBuffer> {
 /** Returns what is sent. */
 async function answer(code: Bytes): Promise<string> {
   const bytes = moduleOf(code)
-  const kind = detectKind(readModule(bytes))
+  const { facts, kind, links } = judgeModule(bytes)
+  const exports = facts.format === 'core' ? facts.exports : []
   const module = new WebAssembly.Module(bytes)
-  const runner = createRunner({ module, memory: null, kind, plan: PLAN, log: () => {} })
+  const runner = createRunner({
+    module,
+    memory: null,
+    kind,
+    exports,
+    links,
+    plan: PLAN,
+    log: () => {},
+  })
   let sent = ''
   const sink = {
     write(piece: Uint8Array) {

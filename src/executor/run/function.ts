@@ -1,10 +1,10 @@
 /** An input→output function: it reads the request and writes the answer through the host functions. */
 
-import { QuiverError } from '../../core/error.ts'
 import type { HostLimits } from '../guest-host.ts'
 import { HostSession } from '../host/session.ts'
 import { openSpecial } from '../host/special-files.ts'
 import type { Exchange } from '../http/exchange.ts'
+import { noEntry } from '../inspect.ts'
 import { Wasi, WasiExit } from '../wasi/wasi.ts'
 
 import { ModuleBinding, type GuestInstance } from './binding.ts'
@@ -25,13 +25,13 @@ export class FunctionRunner implements Runner {
 
   /** @throws QuiverError `invalid_argument/MODULE_ENTRY_MISSING` */
   constructor(guest: Guest, entry: string | null) {
-    const exported = WebAssembly.Module.exports(guest.module)
-    const found = exported.find(({ name, kind }) => name === entry && kind === 'function')
-    if (found === undefined) throw noEntry(entry, exported)
+    const names = guest.exports.map(({ name }) => name)
+    const found = names.find((name) => name === entry)
+    if (found === undefined) throw noEntry(entry, names)
     this.#guest = guest
-    this.#entry = found.name
+    this.#entry = found
     this.#limits = hostLimits(guest.plan)
-    this.#binding = new ModuleBinding(guest.module, guest.memory, [])
+    this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links)
   }
 
   answer(exchange: Exchange): void | Promise<void> {
@@ -119,18 +119,4 @@ function respond(exchange: Exchange, session: HostSession): void {
   const { answer } = session
   if (answer === null) exchange.respond(OK, [], EMPTY)
   else exchange.respond(answer.status ?? OK, answer.rawHeaders, answer.body)
-}
-
-function noEntry(
-  entry: string | null,
-  exported: readonly WebAssembly.ModuleExportDescriptor[],
-): QuiverError {
-  const names = exported.filter(({ kind }) => kind === 'function').map(({ name }) => name)
-  const message =
-    entry === null
-      ? 'the module has several exports, and none of them is "handle", "main" or "_start"'
-      : `the module has no exported function "${entry}"`
-  return new QuiverError('invalid_argument', 'MODULE_ENTRY_MISSING', message, {
-    hint: `Set entry under [wasm] to one of: ${names.slice(0, 10).join(', ')}.`,
-  })
 }

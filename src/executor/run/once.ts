@@ -3,8 +3,7 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 
-import { QuiverError } from '../../core/error.ts'
-import { judgeModule } from '../inspect.ts'
+import { judgeModule, notACommand, TABLE_ELEMENTS_MAX } from '../inspect.ts'
 import { limitModule } from '../module.ts'
 import type { ModulePlan } from '../protocol.ts'
 import type { ByteSource } from '../wasi/streams.ts'
@@ -13,7 +12,6 @@ import { Wasi, WasiExit } from '../wasi/wasi.ts'
 import { ModuleBinding } from './binding.ts'
 import { explain } from './failure.ts'
 
-const TABLE_ELEMENTS_MAX = 1_000_000
 /** As a shell has it for a program that a signal ended: a trap is the guest's SIGABRT. */
 const TRAPPED = 134
 
@@ -67,11 +65,4 @@ function sinkOf(stream: Writable & { readonly isTTY?: boolean }) {
       return once(stream, 'drain').then(() => {})
     },
   }
-}
-
-function notACommand(kind: string): QuiverError {
-  const message = `the module is a ${kind}, not a command: it has nothing to run`
-  return new QuiverError('invalid_argument', 'MODULE_NOT_A_COMMAND', message, {
-    hint: 'Deploy it and send it a request, or call an export with "quiver invoke".',
-  })
 }

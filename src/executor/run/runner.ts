@@ -1,7 +1,8 @@
 /** What answers the requests of one module: made once for each thread, by the kind of the module. */
 
+import type { ExportFact } from '../facts.ts'
 import type { Exchange } from '../http/exchange.ts'
-import type { MemorySize, ModuleKind } from '../module.ts'
+import type { Link, MemorySize, ModuleKind } from '../module.ts'
 import type { LogStream, ModulePlan } from '../protocol.ts'
 
 export interface Runner {
@@ -13,14 +14,22 @@ export interface Runner {
   answer(exchange: Exchange): void | Promise<void>
 }
 
-/** What all runners get. */
-export interface Guest {
+/** A module that threads serve; what is known of it goes from thread to thread as it is. */
+export interface ServedModule {
   /** With its limits written into it. */
   readonly module: WebAssembly.Module
   /** What the module imports as its memory; null: it makes its own. */
   readonly memory: MemorySize | null
   readonly kind: ModuleKind
+  /** Functions alone. */
+  readonly exports: readonly ExportFact[]
+  /** Imports that other tasks answer. */
+  readonly links: readonly Link[]
   readonly plan: ModulePlan
+}
+
+/** What all runners get. */
+export interface Guest extends ServedModule {
   readonly log: Log
 }
 

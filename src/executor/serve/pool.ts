@@ -6,7 +6,7 @@
 import { createServer, type Socket } from 'node:net'
 
 import { QuiverError } from '../../core/error.ts'
-import { judgeModule } from '../inspect.ts'
+import { inspectModule } from '../inspect.ts'
 import {
   readFrames,
   writeFrame,
@@ -81,7 +81,7 @@ export class Pool {
         await this.#stop(asked.instance, asked.graceMs)
         return null
       case 'inspect':
-        return judgeModule(bytes).inspection
+        return inspectModule(bytes, asked.demand)
       case 'list':
         return [...this.#servers].map(([instance, { port }]) => ({ instance, port }))
       case 'usage':

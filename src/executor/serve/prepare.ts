@@ -1,12 +1,10 @@
 /** From the bytes of a module to what threads serve: judged, limited, compiled. */
 
-import { judgeModule } from '../inspect.ts'
+import { judgeModule, TABLE_ELEMENTS_MAX } from '../inspect.ts'
 import { importMemory, limitModule } from '../module.ts'
 import type { ModulePlan } from '../protocol.ts'
+import type { ServedModule } from '../run/runner.ts'
 
-import type { ServedModule } from './module-server.ts'
-
-const TABLE_ELEMENTS_MAX = 1_000_000
 /** Up to 1 MiB, a memory is cleared faster than a new one is mapped. */
 const CLEARED_PAGES_MAX = 16
 
@@ -15,10 +13,12 @@ export async function prepareModule(
   bytes: Uint8Array<ArrayBuffer>,
   plan: ModulePlan,
 ): Promise<ServedModule> {
-  const { kind } = judgeModule(bytes)
+  const { facts, kind, links } = judgeModule(bytes)
   const limits = { memoryBytesMax: plan.limits.memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
   // A copy of its own: what came belongs to a larger buffer.
   const limited = Uint8Array.from(limitModule(bytes, limits))
   const { bytes: given, memory } = importMemory(limited, CLEARED_PAGES_MAX)
-  return { module: await WebAssembly.compile(given), memory, kind, plan }
+  const exported = facts.format === 'core' ? facts.exports : []
+  const exports = exported.filter((one) => one.kind === 'function')
+  return { module: await WebAssembly.compile(given), memory, kind, exports, links, plan }
 }

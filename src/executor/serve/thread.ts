@@ -9,11 +9,10 @@ import { parentPort, workerData } from 'node:worker_threads'
 
 import { Connection } from '../http/connection.ts'
 import type { Exchange } from '../http/exchange.ts'
-import type { MemorySize, ModuleKind } from '../module.ts'
-import type { LogStream, ModulePlan } from '../protocol.ts'
+import type { LogStream } from '../protocol.ts'
 import { createRunner } from '../run/create.ts'
 import { explain, respondFailure } from '../run/failure.ts'
-import type { Runner } from '../run/runner.ts'
+import type { Runner, ServedModule } from '../run/runner.ts'
 
 import { Beat } from './beat.ts'
 
@@ -24,10 +23,7 @@ export interface ThreadData {
 export type ToThread =
   | {
       readonly type: 'serve'
-      readonly module: WebAssembly.Module
-      readonly memory: MemorySize | null
-      readonly kind: ModuleKind
-      readonly plan: ModulePlan
+      readonly served: ServedModule
       /** 0: any free one. */
       readonly port: number
     }
@@ -59,8 +55,8 @@ class ServingThread {
   }
 
   async serve(message: Extract<ToThread, { type: 'serve' }>): Promise<void> {
-    const { module, memory, kind, plan, port } = message
-    this.#runner = createRunner({ module, memory, kind, plan, log: writeLog })
+    const { served, port } = message
+    this.#runner = createRunner({ ...served, log: writeLog })
     const server = createServer({ noDelay: true }, (socket) => {
       const connection = new Connection(socket, this.#answer)
       this.#connections.add(connection)

@@ -1,0 +1,136 @@
+/**
+ * Judges WebAssembly before a revision of it is made: whether it can run as its specification says, and whether the tasks
+ * that it imports from are there. What reads a module is a driver, in a sandbox; here is only what is done with its words.
+ */
+
+import { QuiverError } from '../core/error.ts'
+import type { Connection, Task, TaskSpec } from '../core/task.ts'
+import type { InspectModule, ModuleDemand, ModuleInspection } from '../drivers/module-plan.ts'
+import type { ImageStore, StoredBinary, StoredImage } from '../images/images.ts'
+import { isWasm } from '../images/wasm-binary.ts'
+
+import type { TaskRegistry } from './registry.ts'
+
+/** An inspection is a few kilobytes at most. */
+const KEPT_MAX = 256
+/** Where the callee is found inside; nothing else of the module uses it. */
+const LINK_PORT = 80
+
+export class ModuleJudge {
+  readonly #images: ImageStore
+  readonly #inspect: InspectModule
+  /** By binary and what it has to be fit for; the newest last. */
+  readonly #kept = new Map<string, Promise<ModuleInspection>>()
+
+  constructor(images: ImageStore, inspect: InspectModule) {
+    this.#images = images
+    this.#inspect = inspect
+  }
+
+  /**
+   * @returns the specification, with a connection for each task that the module imports from
+   * @throws QuiverError as the executor says what is wrong with the module; `invalid_argument/SPEC_UNSUPPORTED`,
+   *   `failed_precondition/LINK_MISSING`, `invalid_argument/LINK_CYCLE`
+   */
+  async judge(
+    spec: TaskSpec,
+    image: StoredImage,
+    kind: Task['kind'],
+    registry: TaskRegistry,
+  ): Promise<TaskSpec> {
+    const binary = await this.#images.getBinary(image.config.binary)
+    if (!isWasm(binary.config.platform)) {
+      if (spec.isolation === 'wasm') throw notWasm(spec)
+      return spec
+    }
+    assertNothingPublished(spec)
+    // In a sandbox of its own without a web server, it is a program that runs once.
+    const isRun = kind === 'run' || (spec.isolation !== 'wasm' && spec.http === null)
+    const demand = {
+      entry: spec.wasm?.entry ?? null,
+      memoryBytes: spec.limits.memoryBytes,
+      isRun,
+    }
+    const { links } = await this.inspect(binary, demand)
+    return connectLinks(spec, new Set(links.map(({ task }) => task)), registry)
+  }
+
+  /** What a module is; asked for once for each binary and demand. */
+  async inspect(binary: StoredBinary, demand: ModuleDemand): Promise<ModuleInspection> {
+    const key = `${binary.digest} ${JSON.stringify(demand)}`
+    const asked = this.#kept.get(key) ?? this.#ask(binary, demand)
+    this.#kept.delete(key)
+    this.#kept.set(key, asked)
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= KEPT_MAX) break
+      this.#kept.delete(oldest)
+    }
+    try {
+      return await asked
+    } catch (thrown) {
+      // What failed for want of an executor may work the next time.
+      if (this.#kept.get(key) === asked) this.#kept.delete(key)
+      throw thrown
+    }
+  }
+
+  async #ask({ digest, config }: StoredBinary, demand: ModuleDemand): Promise<ModuleInspection> {
+    const tree = await this.#images.materialise(digest)
+    return await this.#inspect(`${tree.path}${config.entry}`, demand)
+  }
+}
+
+/** A link is reached under the name that it is imported by: a connection of that name may lead it to another task. */
+function connectLinks(
+  spec: TaskSpec,
+  links: ReadonlySet<string>,
+  registry: TaskRegistry,
+): TaskSpec {
+  const added: Connection[] = []
+  for (const name of links) {
+    const declared = spec.connect.find(({ as, kind }) => as === name && kind === 'http')
+    const task = declared?.task ?? name
+    if (task === spec.name) throw linkToItself(spec.name)
+    if (registry.get(task)?.kind !== 'service') throw linkMissing(spec.name, task)
+    if (declared === undefined) added.push({ task, as: name, port: LINK_PORT, kind: 'http' })
+  }
+  if (links.size > 0 && spec.network !== 'private') throw noNetwork(spec)
+  return added.length === 0 ? spec : { ...spec, connect: [...spec.connect, ...added] }
+}
+
+function notWasm({ name }: TaskSpec): QuiverError {
+  const message = `${name} has isolation "wasm", and its program is not WebAssembly`
+  return new QuiverError('invalid_argument', 'SPEC_UNSUPPORTED', message, {
+    hint: 'Set file to a .wasm module, or isolation = "sandbox".',
+  })
+}
+
+/** A port that is published passes the proxy by, which says who a request comes from: exports are called by tasks alone. */
+function assertNothingPublished({ name, ports }: TaskSpec): void {
+  if (ports.every(({ publish }) => publish === null)) return
+  const message = `${name} is a WebAssembly module, and publishes a port: it has none`
+  throw new QuiverError('invalid_argument', 'SPEC_UNSUPPORTED', message, {
+    hint: 'Leave out [[port]] and --publish; it answers HTTP, by the routes under [http].',
+  })
+}
+
+function linkMissing(name: string, task: string): QuiverError {
+  const message = `${name} imports from the task "${task}", which is not deployed`
+  return new QuiverError('failed_precondition', 'LINK_MISSING', message, {
+    hint: `Deploy ${task} first; or let [[connect]] with as = "${task}" lead to another task.`,
+  })
+}
+
+function linkToItself(name: string): QuiverError {
+  const message = `${name} imports from the task "${name}", which is itself`
+  return new QuiverError('invalid_argument', 'LINK_CYCLE', message, {
+    hint: 'Deploy it under another name, or build it without that import.',
+  })
+}
+
+function noNetwork({ name, network }: TaskSpec): QuiverError {
+  const message = `${name} imports from other tasks, and has network = "${network}"`
+  return new QuiverError('invalid_argument', 'SPEC_UNSUPPORTED', message, {
+    hint: 'Leave out network: what it imports is all that it reaches then.',
+  })
+}
