@@ -5,10 +5,11 @@
  */
 
 import { existsSync, globSync } from 'node:fs'
-import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
+const SHARED = '/dev/shm'
 const [LIBRARY] = globSync('/usr/lib/*/faketime/libfaketime.so.1')
 
 export const hasWallClock = LIBRARY !== undefined && existsSync(LIBRARY)
@@ -37,8 +38,6 @@ export class WallClock implements AsyncDisposable {
       FAKETIME_NO_CACHE: '1',
       DONT_FAKE_MONOTONIC: '1',
       NO_FAKE_STAT: '1',
-      // Names of nothing: each process would else make shared memory of its own, and leave it when it is killed.
-      FAKETIME_SHARED: '/quiver-none /quiver-none',
     }
   }
 
@@ -51,9 +50,19 @@ export class WallClock implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true })
+    await removeShared()
   }
 
   get #file(): string {
     return path.join(this.#folder, 'offset')
+  }
+}
+
+/** Each process has shared memory of its own, named by its pid, and leaves it when it is killed. */
+async function removeShared(): Promise<void> {
+  for (const name of await readdir(SHARED)) {
+    const [, pid] = /^(?:sem\.faketime_sem|faketime_shm)_(\d+)$/.exec(name) ?? []
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue
+    await rm(path.join(SHARED, name), { force: true })
   }
 }
