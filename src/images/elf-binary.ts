@@ -1,5 +1,6 @@
 /** Any ELF program of this machine as a binary, with the libraries it needs: one's own server, or a tool by its path. */
 
+import { existsSync } from 'node:fs'
 import { open, readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 
@@ -10,6 +11,9 @@ import { nearestName } from '../core/name.ts'
 import { hostArchitecture, readElf, type Elf } from './elf.ts'
 import { HostTree } from './host-tree.ts'
 import type { BinaryConfig, Sources } from './images.ts'
+
+/** The authorities that this machine trusts, where it has them. */
+const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
 
 /** A binary that is described but not stored yet: `putSources`, then `putBinary`. */
 export interface BuiltBinary {
@@ -36,6 +40,8 @@ export async function elfBinary(file: string, name: string): Promise<BuiltBinary
       hint: 'Install the library, or link the program statically.',
     })
   }
+  // Programs that speak TLS expect it there, and know no other place.
+  if (existsSync(CERTIFICATES)) await host.add(CERTIFICATES)
   const { tree, sources } = await host.build()
   const program = tree.find((one) => `/${one.path}` === entry)
   const version = program?.kind === 'file' ? hexOf(program.digest).slice(0, 12) : 'unknown'
