@@ -17,6 +17,7 @@ const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   wakes: () => import('./wakes.ts'),
   density: () => import('./density.ts'),
   image: () => import('./image.ts'),
+  wasm: () => import('./wasm.ts'),
   cli: () => import('./cli.ts'),
 }
 

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { access } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
-import { untilAnswered } from './http.ts'
+import { untilAnswered, type Target } from './http.ts'
 import { say } from './measure.ts'
 
 const run = promisify(execFile)
@@ -18,13 +18,16 @@ export async function capture(program: string, ...args: readonly string[]): Prom
 
 /** Installs a Debian package unless its program is there. */
 export async function requirePackage(name: string, program: string): Promise<void> {
-  const isThere = await access(program).then(
+  if (await isThere(program)) return
+  say(`installs ${name}, the peer of this suite`)
+  await capture('apt-get', 'install', '-q', '-y', '--no-install-recommends', name)
+}
+
+export async function isThere(file: string): Promise<boolean> {
+  return await access(file).then(
     () => true,
     () => false,
   )
-  if (isThere) return
-  say(`installs ${name}, the peer of this suite`)
-  await capture('apt-get', 'install', '-q', '-y', '--no-install-recommends', name)
 }
 
 /** Moves a process, all its threads and those they make later to one core. */
@@ -39,7 +42,18 @@ export async function startPinned(
   command: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): Promise<AsyncDisposable> {
-  const child = spawn('taskset', ['-c', String(core), ...command], {
+  return await startServer(port, ['taskset', '-c', String(core), ...command], undefined, env)
+}
+
+/** The same wherever the kernel puts it. */
+export async function startServer(
+  port: number,
+  [program = '', ...args]: readonly string[],
+  folder?: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<AsyncDisposable> {
+  const child = spawn(program, args, {
+    cwd: folder,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
@@ -52,3 +66,39 @@ export async function startPinned(
     },
   }
 }
+
+export interface Throughput {
+  readonly perSecond: number
+  /** Of the latency, in milliseconds. */
+  readonly p99Ms: number
+}
+
+/** Asks as fast as it is answered, on so many connections. @param prefix  before the generator, such as `taskset -c 1` */
+export async function measureThroughput(
+  { port, host }: Target,
+  connections: number,
+  seconds: number,
+  prefix: readonly string[] = [],
+): Promise<Throughput> {
+  const [program = 'wrk', ...args] = [
+    ...prefix,
+    'wrk',
+    '-t1',
+    `-c${connections}`,
+    `-d${seconds}s`,
+    '--latency',
+    '-H',
+    `Host: ${host}`,
+    `http://127.0.0.1:${port}/`,
+  ]
+  const text = await capture(program, ...args)
+  const problem = /Non-2xx.*|Socket errors.*/.exec(text)
+  if (problem !== null) say(`wrk: ${problem[0]}`)
+  const [, value = '0', unit = 'ms'] = / 99% +([\d.]+)(us|ms|s)/.exec(text) ?? []
+  return {
+    perSecond: Number(/Requests\/sec: +([\d.]+)/.exec(text)?.[1] ?? 0),
+    p99Ms: Number(value) * (MS_PER[unit] ?? 1),
+  }
+}
+
+const MS_PER: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000 }

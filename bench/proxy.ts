@@ -12,12 +12,14 @@ import { freePort, type Target } from './http.ts'
 import { quantile, report, say } from './measure.ts'
 import { ALWAYS_ON, BenchNode, processTree } from './node.ts'
 import { generate, type Load } from './open-loop.ts'
-import { capture, pin, requirePackage, startPinned } from './processes.ts'
+import { measureThroughput, pin, requirePackage, startPinned } from './processes.ts'
 import type { BenchOptions } from './suite.ts'
 
 const TASK = 'static-c'
 const SERVER_CORE = 0
 const GENERATOR_CORE = 1
+/** Runs what follows on the generator's core. */
+const GENERATOR = ['taskset', '-c', String(GENERATOR_CORE)]
 const CONNECTIONS = 32
 const THROUGHPUT_S = 5
 const LOAD: Load = { perSecond: 1000, durationMs: 5000, warmUpMs: 1000 }
@@ -54,16 +56,22 @@ export async function run({ n = ROUNDS }: BenchOptions): Promise<void> {
     direct: { port: directPort, host: 'localhost' },
     haproxy: { port: haproxyPort, host: 'localhost' },
   }
-  await measureThroughput(targets, n)
+  await compareThroughput(targets, n)
   await pin(process.pid, GENERATOR_CORE)
   await measureLatency(targets, n)
 }
 
-async function measureThroughput(targets: Targets, rounds: number): Promise<void> {
+async function compareThroughput(targets: Targets, rounds: number): Promise<void> {
   const rates = { proxy: [0], direct: [0], haproxy: [0] }
   for (let round = 0; round < rounds; round++) {
     for (const name of ['proxy', 'haproxy', 'direct'] as const) {
-      rates[name].push(await requestsPerSecond(targets[name]))
+      const { perSecond } = await measureThroughput(
+        targets[name],
+        CONNECTIONS,
+        THROUGHPUT_S,
+        GENERATOR,
+      )
+      rates[name].push(perSecond)
     }
   }
   const name = 'proxy.throughput.rps'
@@ -81,23 +89,6 @@ async function measureThroughput(targets: Targets, rounds: number): Promise<void
 /** The best round: what else runs on the machine can only take away. */
 function best(rates: readonly number[]): number {
   return Math.max(...rates)
-}
-
-async function requestsPerSecond({ port, host }: Target): Promise<number> {
-  const wrk = ['wrk', '-t1', `-c${CONNECTIONS}`, `-d${THROUGHPUT_S}s`, '--latency']
-  const url = `http://127.0.0.1:${port}/`
-  const text = await capture(
-    'taskset',
-    '-c',
-    String(GENERATOR_CORE),
-    ...wrk,
-    '-H',
-    `Host: ${host}`,
-    url,
-  )
-  const problem = /Non-2xx.*|Socket errors.*/.exec(text)
-  if (problem !== null) say(`wrk: ${problem[0]}`)
-  return Number(/Requests\/sec: +([\d.]+)/.exec(text)?.[1] ?? 0)
 }
 
 /** The three take turns, and what is compared was measured within seconds: the median of the rounds' differences. */
