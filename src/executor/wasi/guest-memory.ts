@@ -12,6 +12,10 @@ import { ERRNO, fail } from './errno.ts'
 /** As many as Linux takes in one call (IOV_MAX); what is beyond stays for the next call. */
 const VECTORS_MAX = 1024
 
+// Made once: each guest begins and ends with them, and a buffer is dear.
+const NO_BYTES: Uint8Array = new Uint8Array(0)
+const NO_VIEW: DataView = new DataView(NO_BYTES.buffer)
+
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Pieces of guest memory, in order: checked when they were read, and valid ever after, since memory never shrinks. */
@@ -27,8 +31,8 @@ export interface LinearMemory {
 
 export class GuestMemory {
   #memory: LinearMemory | undefined
-  #bytes: Uint8Array = new Uint8Array(0)
-  #view: DataView = new DataView(new ArrayBuffer(0))
+  #bytes = NO_BYTES
+  #view = NO_VIEW
 
   bind(memory: LinearMemory): void {
     this.#memory = memory
@@ -37,8 +41,8 @@ export class GuestMemory {
   /** Lets go of the memory: every access from here on is out of range. */
   release(): void {
     this.#memory = undefined
-    this.#bytes = new Uint8Array(0)
-    this.#view = new DataView(new ArrayBuffer(0))
+    this.#bytes = NO_BYTES
+    this.#view = NO_VIEW
   }
 
   /** `length` bytes at `pointer`, to be used before anything is awaited. Throws `FAULT`. */
@@ -129,7 +133,7 @@ export class GuestMemory {
   /** Copies at most `bytesMax` bytes out of the pieces into a buffer of the caller's own. */
   gather(vectors: Vectors, bytesMax: number): Uint8Array {
     const [first] = vectors.pieces
-    if (first === undefined) return new Uint8Array(0)
+    if (first === undefined) return NO_BYTES
     if (vectors.pieces.length === 1) {
       return this.range(first.pointer, Math.min(first.bytes, bytesMax)).slice()
     }

@@ -115,10 +115,19 @@ suite('while another process exchanges folders and files with links', () => {
   })
 })
 
-test('a pipe in a folder does not hold the thread, nor does a device answer', (t) => {
-  const root = openHostDirectory('/dev', { isReadOnly: true })
-  t.after(() => root.close())
-  assert.throws(() => root.open('zero', READ), { errno: 60 })
+test('a pipe does not hold the thread, nor is a device opened', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'quiver-pipe-'))
+  const [made, devices] = [folder, '/dev'].map((each) =>
+    openHostDirectory(each, { isReadOnly: true }),
+  )
+  t.after(() => {
+    made?.close()
+    devices?.close()
+    rmSync(folder, { recursive: true })
+  })
+  await once(spawn('mkfifo', [path.join(folder, 'pipe')]), 'exit')
+  assert.throws(() => made?.open('pipe', READ), { errno: 60 })
+  assert.throws(() => devices?.open('zero', READ), { errno: 60 })
 })
 
 test('a read-only folder refuses every change', (t) => {

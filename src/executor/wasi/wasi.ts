@@ -105,8 +105,11 @@ export class Wasi {
     names: readonly string[],
     module: WasiModuleName = 'wasi_snapshot_preview1',
   ): Record<string, WebAssembly.ImportValue> {
+    const functions = this.functions(names, module)
     const imports: Record<string, WebAssembly.ImportValue> = {}
-    for (const [name, call] of Object.entries(this.functions(names, module))) {
+    for (const name of names) {
+      const call = functions[name]
+      if (call === undefined) continue
       imports[name] = WAITING_CALLS.has(name) ? new WebAssembly.Suspending(call) : call
     }
     return imports
