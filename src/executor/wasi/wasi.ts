@@ -98,8 +98,9 @@ export class Wasi {
   }
 
   /**
-   * The functions of those names for `WebAssembly.Instance`, the ones that may wait wrapped in `WebAssembly.Suspending`: the export that is
-   * called must then be wrapped in `WebAssembly.promising`. Names that do not exist are left out; the module was checked against `CALL_NAMES`.
+   * The functions of those names for `WebAssembly.Instance`, the ones that may wait wrapped in `WebAssembly.Suspending`. The export that is
+   * called must then be wrapped in `WebAssembly.promising`, even if nothing comes to wait: V8 throws a `SuspendError` otherwise. Names that
+   * do not exist are left out; the module was checked against `CALL_NAMES`.
    */
   imports(
     names: readonly string[],
