@@ -2,7 +2,7 @@
  * The egress process: composes the relay, the link to control and the system's resolver, and gives up its privileges
  * before the first connection is accepted.
  *
- * The supervisor starts it with its configuration as JSON in the first argument and the listening socket `egress`.
+ * The supervisor starts it with its configuration as JSON in the first argument and the listening sockets `egress` and (for executors of WebAssembly) `executors`.
  * SIGTERM: accept nothing more, let open connections end, then exit.
  */
 
@@ -33,12 +33,15 @@ const log = buildLog('egress')
 
 async function main(): Promise<void> {
   const config = parseConfig(process.argv[2])
-  const listener = takeSockets(process.env, process.pid)('egress')
+  const socket = takeSockets(process.env, process.pid)
+  const listener = socket('egress')
+  const executors = findSocket(socket, 'executors')
   storeCompiledCode()
   dropPrivileges(config)
 
   await using egress = new Egress({
     listener,
+    ...(executors === undefined ? {} : { executorListener: executors }),
     tunnelPath: path.join(config.run, 'tunnel.sock'),
     resolver: buildSystemResolver(),
     send: (message) => link.send(message),
@@ -57,6 +60,15 @@ async function main(): Promise<void> {
   await egress.drain(AbortSignal.timeout(config.drainMs ?? DRAIN_MS))
   const { opened, denied, failed } = egress.counters
   log(`ends after ${opened} connections, ${denied} denied, ${failed} failed`)
+}
+
+/** A supervisor of an earlier version, which has none for executors, is no reason to leave all instances without. */
+function findSocket(socket: (name: string) => number, name: string): number | undefined {
+  try {
+    return socket(name)
+  } catch {
+    return undefined
+  }
 }
 
 /** @throws QuiverError `invalid_argument/CONFIG_INVALID` */

@@ -135,6 +135,14 @@ function listeners({ listen, run }: NodeConfig, ids: Ids | undefined): readonly 
       mode: 0o666,
       gid: ownGid,
     },
+    // The same for executors of WebAssembly, which speak for many instances, each with its own token.
+    {
+      kind: 'unix',
+      name: 'executors',
+      path: path.join(run, 'e', 'executors.sock'),
+      mode: 0o666,
+      gid: ownGid,
+    },
   ]
 }
 
@@ -179,7 +187,7 @@ async function processes(
       name: 'egress',
       args: program('egress', egress),
       env: { UV_THREADPOOL_SIZE: LOOKUP_THREADS },
-      sockets: ['egress'],
+      sockets: ['egress', 'executors'],
     },
     {
       name: 'proxy',

@@ -1,7 +1,8 @@
 /**
  * The egress relay: connects what instances may reach, and nothing else.
  *
- * ainit hands over each outgoing connection of its task with the instance's token (docs/internals/ainit.md, "Egress").
+ * ainit hands over each outgoing connection of its task with the instance's token (docs/internals/ainit.md, "Egress");
+ * executors of WebAssembly connect themselves, with the token of whichever instance asks (`callers.ts`).
  * A target that is another task is reached through the proxy, which wakes it; an outside host is resolved, checked and
  * dialled here. Bytes are passed on as they are: TLS stays between the task and the host. There is no retry and no
  * cache, and an idle connection stays for as long as both sides want it.
@@ -14,6 +15,7 @@ import { QuiverError } from '../core/error.ts'
 import type { FromEgress, Grant, GrantTarget, ToEgress } from '../core/link.ts'
 import { close } from '../fds/fds.ts'
 
+import { accept, Callers, refuse } from './callers.ts'
 import { dial } from './dial.ts'
 import { Intake } from './intake.ts'
 import { Lookups } from './lookups.ts'
@@ -27,6 +29,8 @@ import { openTunnel } from './tunnel.ts'
 export interface EgressOptions {
   /** Listening SOCK_SEQPACKET descriptor; stays the caller's. */
   readonly listener: number
+  /** Listening stream descriptor for executors; absent: there are none. */
+  readonly executorListener?: number
   /** The proxy's socket for connections to tasks. */
   readonly tunnelPath: string
   readonly resolver: Resolver
@@ -69,6 +73,7 @@ export class Egress implements AsyncDisposable {
   readonly #limits: EgressLimits
   readonly #policy = new Policy()
   readonly #intake: Intake
+  readonly #callers: Callers | undefined
   readonly #lookups: Lookups
   readonly #reporter: Reporter
   readonly #connections = new Map<string, Set<Connection>>()
@@ -87,6 +92,13 @@ export class Egress implements AsyncDisposable {
     this.#intake = new Intake({
       listener: options.listener,
       onMessage: (bytes, fd) => this.#receive(bytes, fd),
+      onProblem: (message) => this.#reporter.remark(message),
+    })
+    const { executorListener } = options
+    if (executorListener === undefined) return
+    this.#callers = new Callers({
+      listener: executorListener,
+      onRequest: (line, client) => this.#hear(line, client),
       onProblem: (message) => this.#reporter.remark(message),
     })
   }
@@ -109,6 +121,7 @@ export class Egress implements AsyncDisposable {
           if (!this.#policy.has(instance)) this.#cut(instance)
         }
         this.#intake.start()
+        this.#callers?.start()
         break
       case 'grant':
         this.#policy.add(message.grant)
@@ -123,6 +136,7 @@ export class Egress implements AsyncDisposable {
   /** Accepts nothing more, and resolves when the open connections have ended or the signal says to wait no longer. */
   async drain(signal: AbortSignal): Promise<void> {
     this.#intake[Symbol.dispose]()
+    this.#callers?.[Symbol.dispose]()
     const ended = this.#connections
       .values()
       .flatMap((each) => each)
@@ -144,21 +158,35 @@ export class Egress implements AsyncDisposable {
       this.#reporter.remark('a request came without a connected TCP socket')
       return
     }
+    this.#judge(bytes, client, false)
+  }
+
+  #hear(line: Buffer, client: Socket): void {
+    this.#judge(line, client, true)
+  }
+
+  #judge(bytes: Buffer, client: Socket, isAnswered: boolean): void {
     const request = parseRelayRequest(bytes)
     const grant = request === undefined ? undefined : this.#policy.find(request.token)
-    if (request === undefined || grant === undefined) {
-      this.#counters.denied++
-      const what = request === undefined ? 'a malformed request' : 'a token that nobody was given'
-      this.#reporter.remark(`${what} was refused`)
-      reset(client)
+    if (request !== undefined && grant !== undefined) {
+      void this.#serve(client, request, grant, isAnswered)
       return
     }
-    void this.#serve(client, request, grant)
+    this.#counters.denied++
+    const what = request === undefined ? 'a malformed request' : 'a token that nobody was given'
+    this.#reporter.remark(`${what} was refused`)
+    turnAway(client, isAnswered, new QuiverError('permission_denied', 'TOKEN_UNKNOWN', what))
   }
 
   /** Never rejects: whatever goes wrong ends this connection, and is reported. */
-  async #serve(client: Socket, request: RelayRequest, grant: Grant): Promise<void> {
-    const connection = { instance: grant.instance, client, abort: new AbortController() }
+  async #serve(
+    client: Socket,
+    request: RelayRequest,
+    grant: Grant,
+    isAnswered: boolean,
+  ): Promise<void> {
+    const { instance } = grant
+    const connection = { instance, client, abort: new AbortController() }
     const timer = setTimeout(() => {
       connection.abort.abort(
         new QuiverError('deadline_exceeded', 'TARGET_TIMEOUT', 'it does not answer'),
@@ -172,13 +200,15 @@ export class Egress implements AsyncDisposable {
       }
       const upstream = await this.#open(target, request.name, grant, connection.abort.signal)
       this.#counters.opened++
+      if (isAnswered) accept(client)
       splice(client, upstream, (from, count) => {
         this.#counters[from === client ? 'bytesOut' : 'bytesIn'] += count
       })
     } catch (thrown) {
       // The task that closed its side, or was stopped, need not be told.
-      if (!client.destroyed) this.#refuse(grant.instance, request, thrown)
-      reset(client)
+      const error = asRefusal(thrown)
+      if (!client.destroyed) this.#refuse(instance, request, error)
+      turnAway(client, isAnswered, error)
     } finally {
       clearTimeout(timer)
     }
@@ -218,8 +248,7 @@ export class Egress implements AsyncDisposable {
     return await dial(addresses, target.port, signal)
   }
 
-  #refuse(instance: string, request: RelayRequest, thrown: unknown): void {
-    const error = asRefusal(thrown)
+  #refuse(instance: string, request: RelayRequest, error: QuiverError): void {
     const isDenied = error.code === 'permission_denied' || error.code === 'resource_exhausted'
     this.#counters[isDenied ? 'denied' : 'failed']++
     this.#reporter.deny(instance, `${request.name}:${request.port}`, error)
@@ -243,6 +272,11 @@ function adopt(fd: number): Socket | undefined {
   if (client.remoteAddress !== undefined) return client.setNoDelay(true)
   client.destroy()
   return undefined
+}
+
+function turnAway(client: Socket, isAnswered: boolean, error: QuiverError): void {
+  if (isAnswered && !client.destroyed) refuse(client, error)
+  else reset(client)
 }
 
 async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
