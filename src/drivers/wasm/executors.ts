@@ -8,7 +8,7 @@ import { totalmem } from 'node:os'
 
 import { QuiverError } from '../../core/error.ts'
 import type { TaskSpec } from '../../core/task.ts'
-import type { Failure, LogStream } from '../../executor/protocol.ts'
+import type { Failure, LogStream, Serving } from '../../executor/protocol.ts'
 import type { Driver, Instance, InstancePlan, OpenStream } from '../driver.ts'
 import type { ExecutorTree } from '../module-plan.ts'
 
@@ -32,7 +32,7 @@ export interface Tenant {
   onLost(): void
 }
 
-export const EXECUTOR_TASK = 'executor'
+const EXECUTOR_TASK = 'executor'
 const CONTROL_PORT = 7000
 const START_TIMEOUT_MS = 15_000
 const CONNECT_TIMEOUT_MS = 5000
@@ -53,7 +53,7 @@ export class Executor {
 
   get link(): ExecutorLink {
     if (this.#link !== undefined) return this.#link
-    throw new QuiverError('unavailable', 'EXECUTOR_LOST', 'the executor is not connected')
+    throw notConnected()
   }
 
   get isUsable(): boolean {
@@ -82,6 +82,7 @@ export class Executor {
 
   add(tenant: Tenant): void {
     this.#tenants.set(tenant.id, tenant)
+    if (this.process.state !== 'running') this.#loseAll()
   }
 
   delete(tenant: Tenant): void {
@@ -97,6 +98,12 @@ export class Executor {
     this.#tenants.clear()
     for (const tenant of tenants) tenant.onLost()
   }
+}
+
+/** With what it serves. */
+export interface Adopted {
+  readonly executor: Executor
+  readonly serving: readonly Serving[]
 }
 
 export class Executors {
@@ -119,18 +126,21 @@ export class Executors {
     return await this.#starting
   }
 
-  /** Takes over one that an earlier control process left. @returns undefined when it does not answer: it is ended */
-  async adopt(process: Instance): Promise<Executor | undefined> {
+  /** Takes over one that an earlier control process left. @returns undefined when it has ended, or is ended: it does not answer */
+  async adopt(process: Instance): Promise<Adopted | undefined> {
     const executor = new Executor(process)
+    let serving: readonly Serving[]
     try {
+      if (process.state !== 'running') throw notConnected()
       await executor.connect(this.#host.openStream)
+      serving = await executor.link.list()
     } catch {
       await process.stop('LOST', 0)
-      await process.remove()
+      await removeFolder(process)
       return undefined
     }
     this.#keep(executor)
-    return executor
+    return { executor, serving }
   }
 
   /** A module is gone: when it was the last, the executor ends after a while. */
@@ -165,11 +175,17 @@ export class Executors {
     try {
       await process.start(AbortSignal.timeout(START_TIMEOUT_MS))
     } catch (thrown) {
-      await process.remove()
+      await removeFolder(process)
       throw thrown
     }
     const executor = new Executor(process)
-    await executor.connect(openStream)
+    try {
+      await executor.connect(openStream)
+    } catch (thrown) {
+      await process.stop('START_FAILED', 0)
+      await removeFolder(process)
+      throw thrown
+    }
     this.#keep(executor)
     return executor
   }
@@ -178,9 +194,18 @@ export class Executors {
     this.#all.add(executor)
     void executor.process.exited.then(async () => {
       this.#all.delete(executor)
-      await executor.process.remove()
+      await removeFolder(executor.process)
     })
   }
+}
+
+function notConnected(): QuiverError {
+  return new QuiverError('unavailable', 'EXECUTOR_LOST', 'the executor is not connected')
+}
+
+/** What cannot be deleted now is found and deleted by the next control process. */
+async function removeFolder(process: Instance): Promise<void> {
+  await process.remove().catch(() => {})
 }
 
 function planProcess(tree: ExecutorTree, uidIndex: number): InstancePlan {

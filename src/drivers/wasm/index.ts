@@ -12,7 +12,7 @@ import type { Capabilities, Driver, Instance, InstancePlan, ProbeReport } from '
 import { planExecutor } from '../module-plan.ts'
 import { readPlan, writePlan } from '../record.ts'
 
-import { EXECUTOR_TASK, Executors, type ExecutorsHost } from './executors.ts'
+import { Executors, type ExecutorsHost } from './executors.ts'
 import { WasmInstance } from './instance.ts'
 
 export interface WasmHost extends ExecutorsHost {
@@ -73,26 +73,23 @@ export class WasmDriver implements Driver {
   async adopt(): Promise<readonly Instance[]> {
     const adopted: Instance[] = []
     const places = new Map<string, () => void>()
-    const known = await this.#readInstances()
+    const instances = await this.#readInstances()
     for (const process of await this.#host.processes.adopt()) {
-      if (process.plan.task !== EXECUTOR_TASK) {
-        // A run, in a process of its own.
+      if (process.plan.isRun) {
+        // It has a process of its own.
         adopted.push(process)
-      } else if (process.state === 'running') {
-        const executor = await this.#executors.adopt(process)
-        for (const { instance, port } of (await executor?.link.list()) ?? []) {
-          const found = known.get(instance)
-          if (found === undefined) await executor?.link.stop(instance, 0)
-          else if (executor !== undefined) {
-            places.set(instance, () => found.reconnect(executor, port))
-          }
-        }
-      } else {
-        await process.stop('LOST', 0)
-        await process.remove()
+        continue
+      }
+      const found = await this.#executors.adopt(process)
+      if (found === undefined) continue
+      const { executor, serving } = found
+      for (const { instance, port } of serving) {
+        const known = instances.get(instance)
+        if (known !== undefined) places.set(instance, () => known.reconnect(executor, port))
+        else executor.link.stop(instance, 0).catch(() => {})
       }
     }
-    for (const [id, instance] of known) {
+    for (const [id, instance] of instances) {
       const place = places.get(id)
       if (place === undefined) instance.bury()
       else place()

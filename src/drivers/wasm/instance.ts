@@ -91,7 +91,7 @@ export class WasmInstance implements Instance, Tenant {
     try {
       const [executor, module] = await Promise.all([
         this.#executors.take(),
-        readFile(path.join(plan.binaryTree, plan.entry)),
+        readModule(path.join(plan.binaryTree, plan.entry)),
       ])
       this.#reach('sandbox')
       signal.throwIfAborted()
@@ -229,6 +229,19 @@ export class WasmInstance implements Instance, Tenant {
   #move(next: InstanceState): void {
     assert(TRANSITIONS[this.#state].includes(next), `illegal move ${this.#state} → ${next}`)
     this.#state = next
+  }
+}
+
+/** @throws QuiverError `failed_precondition/START_FAILED` */
+async function readModule(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file)
+  } catch (cause) {
+    const message = `the module ${file} cannot be read`
+    throw new QuiverError('failed_precondition', 'START_FAILED', message, {
+      hint: 'Deploy it again: "quiver deploy" sends what the node lacks.',
+      cause,
+    })
   }
 }
 
