@@ -36,11 +36,14 @@ class SocketStreams implements InstanceStreams {
   close(): void {}
 }
 
-/** ainit hands over sockets that are connected inside: docs/internals/ainit.md, "Stream socket". */
+/**
+ * ainit hands over sockets that are connected inside: docs/internals/ainit.md, "Stream socket". It takes a few clients, so
+ * the instances of one endpoint, which WebAssembly modules are, ask through one.
+ */
 class DescriptorStreams implements InstanceStreams {
   readonly #path: string
   readonly #port: number | undefined
-  #opener: DescriptorOpener | undefined
+  #shared: SharedOpener | undefined
 
   constructor(path: string, port: number | undefined) {
     this.#path = path
@@ -48,12 +51,37 @@ class DescriptorStreams implements InstanceStreams {
   }
 
   async open(port: number, signal: AbortSignal, onread?: OnReadOpts): Promise<Socket> {
-    if (this.#opener?.isOpen !== true) this.#opener = DescriptorOpener.connect(this.#path)
-    return this.#opener.open(this.#port ?? port, signal, onread)
+    if (this.#shared?.opener.isOpen !== true) {
+      this.close()
+      this.#shared = share(this.#path)
+    }
+    return this.#shared.opener.open(this.#port ?? port, signal, onread)
   }
 
   close(): void {
-    void this.#opener?.[Symbol.asyncDispose]()
-    this.#opener = undefined
+    const shared = this.#shared
+    this.#shared = undefined
+    if (shared === undefined || --shared.users > 0) return
+    if (openers.get(this.#path) === shared) openers.delete(this.#path)
+    void shared.opener[Symbol.asyncDispose]()
   }
+}
+
+interface SharedOpener {
+  readonly opener: DescriptorOpener
+  users: number
+}
+
+/** By path of the endpoint. */
+const openers = new Map<string, SharedOpener>()
+
+function share(path: string): SharedOpener {
+  const known = openers.get(path)
+  if (known?.opener.isOpen === true) {
+    known.users += 1
+    return known
+  }
+  const shared = { opener: DescriptorOpener.connect(path), users: 1 }
+  openers.set(path, shared)
+  return shared
 }
