@@ -104,10 +104,19 @@ async function serve(
       instancesMax: config.instancesMax,
     }),
   )
-  const setAside = () => listSetAside(stateFile)
-  const parts = { config, scheduler, images, drivers, dataPlane, events, listSetAside: setAside }
+  const parts = {
+    config,
+    scheduler,
+    images,
+    drivers,
+    openStream,
+    dataPlane,
+    events,
+    listSetAside: () => listSetAside(stateFile),
+  }
   const service = buildControlService(parts)
   await scheduler.open()
+  if (usesWasm(scheduler)) void wasm.warmUp()
   resources.use(await dataPlane.listen({ fd: socket('link') }, (problem) => log(problem.message)))
   const listeners = await apiListeners(config, socket)
   resources.use(
@@ -172,6 +181,14 @@ function uidsForTasks({ uidsMax }: ControlConfig): number | null {
 
 function executorTree(tree: string): ExecutorTree {
   return { path: tree, entry: EXECUTOR_PROGRAM, main: EXECUTOR_MAIN, modulePath: MODULE_PATH }
+}
+
+/** Whether a task is there that the first request would start an executor for. */
+function usesWasm({ registry }: Scheduler): boolean {
+  return registry.list().some(({ name, traffic: [current] }) => {
+    const revision = registry.revisions(name).get(current?.revision ?? 0)
+    return revision?.spec.isolation === 'wasm'
+  })
 }
 
 async function installHost(config: ControlConfig): Promise<SandboxHost> {

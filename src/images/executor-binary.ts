@@ -48,12 +48,13 @@ export class ExecutorBinary {
   }
 
   async #make(): Promise<string> {
-    const sources = await readSources(path.resolve(import.meta.dirname, '..'))
-    const version = await versionOf(sources)
+    const root = path.resolve(import.meta.dirname, '..')
+    const files = await listFiles(root)
+    const version = await versionOf(root, files)
     const stored = (await this.#images.listBinaries()).find(
       ({ config }) => config.name === NAME && config.version === version,
     )
-    const digest = stored?.digest ?? (await this.#store(sources, version))
+    const digest = stored?.digest ?? (await this.#store(await readSources(root, files), version))
     return (await this.#images.materialise(digest)).path
   }
 
@@ -64,16 +65,25 @@ export class ExecutorBinary {
   }
 }
 
-/** Path below the root → JavaScript. */
-async function readSources(root: string): Promise<ReadonlyMap<string, string>> {
-  const sources = new Map<string, string>()
+/** Paths below the root, sorted. */
+async function listFiles(root: string): Promise<readonly string[]> {
   const exclude = ['**/*.test.*', '**/*.d.ts', '**/bindings/**']
-  for await (const file of glob(`{${FOLDERS.join(',')}}/**/*.{ts,js}`, { cwd: root, exclude })) {
+  const pattern = `{${FOLDERS.join(',')}}/**/*.{ts,js}`
+  return (await Array.fromAsync(glob(pattern, { cwd: root, exclude }))).toSorted()
+}
+
+/** Path below the root → JavaScript. */
+async function readSources(
+  root: string,
+  files: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const sources = new Map<string, string>()
+  for (const file of files) {
     const text = await readFile(path.join(root, file), 'utf8')
     const isTypeScript = file.endsWith('.ts')
     sources.set(file.replace(/\.ts$/, '.js'), isTypeScript ? toJavaScript(text) : text)
   }
-  return new Map([...sources].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  return sources
 }
 
 /** As `tsc` with `rewriteRelativeImportExtensions` does it for the package. */
@@ -84,12 +94,14 @@ function toJavaScript(source: string): string {
   )
 }
 
-/** Cheap to find, since it is asked for at each start of a node: Node.js itself is told by its size and time. */
-async function versionOf(sources: ReadonlyMap<string, string>): Promise<string> {
-  const hash = createHash('sha256')
-  for (const [file, text] of sources) hash.update(`${file}\0${text}\0`)
-  const { size, mtimeMs } = await stat(process.execPath)
-  hash.update(`${process.version} ${size} ${mtimeMs}`)
+/** Cheap to find, since it is asked for when a node starts: files are told by their sizes and times, and not read. */
+async function versionOf(root: string, files: readonly string[]): Promise<string> {
+  const hash = createHash('sha256').update(process.version)
+  const all = [process.execPath, ...files.map((file) => path.join(root, file))]
+  const statuses = await Promise.all(all.map((file) => stat(file)))
+  for (const [index, { size, mtimeMs }] of statuses.entries()) {
+    hash.update(`${all[index]} ${size} ${mtimeMs}\n`)
+  }
   return `${process.versions.node}-${hash.digest('hex').slice(0, 12)}`
 }
 

@@ -55,6 +55,16 @@ export class WasmDriver implements Driver {
     return await executor.link.inspect(bytes, demand)
   }
 
+  /** Has an executor ready before the first module needs it. Whoever needs one is told why there is none. */
+  async warmUp(): Promise<void> {
+    try {
+      await this.#executors.take()
+      this.#executors.release()
+    } catch {
+      // Told to the first request that needs it.
+    }
+  }
+
   async prepare(plan: InstancePlan): Promise<Instance> {
     const { processes, tree, instancesFolder } = this.#host
     if (!plan.entry.endsWith('.wasm')) throw noModule(plan)
