@@ -20,6 +20,8 @@ import type {
   ImageDetail,
   ImageView,
   InstanceView,
+  InvokeRequest,
+  InvokeResult,
   LogQuery,
   LogRecord,
   NodeView,
@@ -73,6 +75,12 @@ export const ENDPOINTS = {
   listInstances: json('instance', 'GET', '/v1/instances', 'List instances'),
   getInstance: json('instance', 'GET', '/v1/instances/:id', 'Describe an instance'),
   signalInstance: json('instance', 'POST', '/v1/instances/:id/signal', 'Send a signal'),
+  invoke: json(
+    'instance',
+    'POST',
+    '/v1/tasks/:name/invoke',
+    'Call an export of a WebAssembly module',
+  ),
   createRun: json('instance', 'POST', '/v1/runs', 'Prepare one execution of an image'),
   logs: {
     kind: 'lines',
@@ -172,6 +180,7 @@ export interface Calls {
     body: { readonly signal: number }
     output: null
   }
+  invoke: { params: Named; body: InvokeRequest; output: InvokeResult }
   createRun: { body: RunRequest; output: RunResult }
   logs: { params: { readonly target: string }; query: LogQuery; output: LogRecord }
   session: { params: { readonly target: string }; output: null }

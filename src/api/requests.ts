@@ -54,6 +54,13 @@ export interface RunRequest {
   readonly isRemovedAtEnd: boolean
 }
 
+/** A call of an export by its name. */
+export interface InvokeRequest {
+  readonly export: string
+  /** As people write numbers: one for each parameter. */
+  readonly args: readonly string[]
+}
+
 export interface TerminalSize {
   readonly rows: number
   readonly columns: number

@@ -12,6 +12,7 @@ import type { BinaryConfig, ImageConfig } from '../images/images.ts'
 export type {
   DeployRequest,
   EventQuery,
+  InvokeRequest,
   LogQuery,
   PublishRequest,
   RunRequest,
@@ -181,6 +182,23 @@ export interface RunResult {
   readonly task: string
   readonly urls: readonly string[]
   readonly publish: readonly PublishView[]
+}
+
+/** What an export returned. */
+export interface InvokeResult {
+  readonly instance: string
+  /** A number as text, so that 64 bits fit; null: it returns nothing. */
+  readonly value: string | null
+  /** What it wrote to its output buffer; null: nothing. */
+  readonly output: InvokeOutput | null
+}
+
+export interface InvokeOutput {
+  readonly status: number
+  /** Name, value, name, value … */
+  readonly headers: readonly string[]
+  /** Base64. */
+  readonly body: string
 }
 
 /** One line of a log, without its line feed. */

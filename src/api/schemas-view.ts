@@ -191,6 +191,12 @@ export const runResult = z.strictObject({
   publish: z.array(publish),
 }) satisfies z.ZodType<resource.RunResult>
 
+export const invokeResult = z.strictObject({
+  instance: z.string(),
+  value: z.string().nullable(),
+  output: z.strictObject({ status: count, headers: texts, body: z.string() }).nullable(),
+}) satisfies z.ZodType<resource.InvokeResult>
+
 export const logRecord = z.strictObject({
   atMs: timeMs,
   task: z.string(),

@@ -70,6 +70,11 @@ const runRequest = z.strictObject({
   isRemovedAtEnd: z.boolean(),
 })
 
+const invokeRequest = z.strictObject({
+  export: z.string().min(1).max(1000),
+  args: z.array(z.string().max(1000)).max(1000),
+})
+
 const logQuery = z.strictObject({
   sinceMs: numberText.optional(),
   tail: numberText.optional(),
@@ -144,6 +149,7 @@ export const SCHEMAS = {
     body: z.strictObject({ signal: z.int().min(1).max(64) }),
     output: z.null(),
   },
+  invoke: { params: named, body: invokeRequest, output: view.invokeResult },
   createRun: { body: runRequest, output: view.runResult },
   logs: { params: z.strictObject({ target: instanceId }), query: logQuery, output: view.logRecord },
   session: { params: z.strictObject({ target: instanceId }), output: z.null() },

@@ -141,6 +141,7 @@ suite('answers', () => {
     rollback: { body: { revision: null } },
     scale: { body: { instances: 3 } },
     signalInstance: { body: { signal: 15 } },
+    invoke: { body: { export: 'add', args: ['2', '40'] } },
     createRun: {
       body: {
         image: digestOf('image'),

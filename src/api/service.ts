@@ -27,6 +27,8 @@ import type {
   ImageDetail,
   ImageView,
   InstanceView,
+  InvokeRequest,
+  InvokeResult,
   LogQuery,
   LogRecord,
   NodeView,
@@ -97,6 +99,14 @@ export interface InstanceControl {
   attach(target: string, isPrimary: boolean, signal: AbortSignal): Promise<OpenedSession>
   /** Another process in the instance. A task without a live instance is woken first. */
   exec(target: string, request: ExecRequest, signal: AbortSignal): Promise<OpenedSession>
+
+  /**
+   * Calls an export of a task's module in an instance of it, which is woken first.
+   *
+   * @throws QuiverError as the executor does: `not_found/EXPORT_NOT_FOUND`, `invalid_argument/CALL_ARGUMENTS`, or what the guest
+   *   failed with; `failed_precondition/NOT_CALLABLE`
+   */
+  invoke(name: string, request: InvokeRequest, signal: AbortSignal): Promise<InvokeResult>
 
   /** Sends a signal to the program of an instance. */
   signalInstance(id: string, signal: number): Promise<void>

@@ -34,6 +34,7 @@ import { build } from './commands/task/build.ts'
 import { deploy } from './commands/task/deploy.ts'
 import { describe } from './commands/task/describe.ts'
 import { exec } from './commands/task/exec.ts'
+import { invoke } from './commands/task/invoke.ts'
 import { logs } from './commands/task/logs.ts'
 import { create } from './commands/task/new.ts'
 import { open } from './commands/task/open.ts'
@@ -63,6 +64,7 @@ const root = buildRouteMap({
     describe,
     logs,
     exec,
+    invoke,
     attach,
     stop,
     start,

@@ -89,14 +89,11 @@ async function serve(
     onEgress: (message) => handleEgress(message, parts),
   })
   const drivers = new Map<string, Driver>([sandbox, wasm].map((one) => [one.isolation, one]))
+  const shared = { images, drivers, openStream, dataPlane, events }
   const scheduler = resources.use(
     new Scheduler({
+      ...shared,
       store,
-      images,
-      drivers,
-      dataPlane,
-      events,
-      openStream,
       executor,
       inspectModule: (file, demand) => wasm.inspect(file, demand),
       tasksMax: config.tasksMax,
@@ -104,16 +101,7 @@ async function serve(
       instancesMax: config.instancesMax,
     }),
   )
-  const parts = {
-    config,
-    scheduler,
-    images,
-    drivers,
-    openStream,
-    dataPlane,
-    events,
-    listSetAside: () => listSetAside(stateFile),
-  }
+  const parts = { ...shared, config, scheduler, listSetAside: () => listSetAside(stateFile) }
   const service = buildControlService(parts)
   await scheduler.open()
   if (usesWasm(scheduler)) void wasm.warmUp()
@@ -163,6 +151,7 @@ async function openDrivers(
       instancesFolder: path.join(dataFolder, 'modules'),
       processes,
       openStream,
+      egressFolder: host.egressFolder,
       tree: executor,
       uidIndex: uidsForTasks(config) ?? 0,
     }),

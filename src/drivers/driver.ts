@@ -66,7 +66,7 @@ export interface InstancePlan {
 export interface Mount {
   /** Absolute, on the host. */
   readonly source: string
-  /** Absolute, inside: a file or folder that its tree has. */
+  /** Absolute, inside: a file or folder that its tree has, or below a temporary folder. */
   readonly target: string
 }
 

@@ -1,7 +1,7 @@
 /** From an instance plan to what an executor is told, by whichever driver it runs. */
 
-import { WASM_DEFAULTS } from '../core/task.ts'
-import type { Inspection, ModuleDemand, ModulePlan } from '../executor/protocol.ts'
+import { WASM_DEFAULTS, type TaskSpec } from '../core/task.ts'
+import type { Inspection, ModuleDemand, ModulePlan, OutsidePlan } from '../executor/protocol.ts'
 
 import type { InstancePlan } from './driver.ts'
 
@@ -27,9 +27,14 @@ export interface ExecutorTree {
   readonly modulePath: string
 }
 
-export function buildModulePlan({ task, spec, env }: InstancePlan): ModulePlan {
+/** @param egressPath  where the executor asks for connections; null: it is the module's own, in a sandbox with names */
+export function buildModulePlan(
+  { task, spec, env, token }: InstancePlan,
+  egressPath: string | null,
+): ModulePlan {
   const { stdout, entry, isReused, cpuTimeMs, outputBytes, hostCalls } = spec.wasm ?? WASM_DEFAULTS
   const { limits } = spec
+  const isPrivate = spec.network === 'private'
   return {
     task,
     args: spec.args,
@@ -47,7 +52,18 @@ export function buildModulePlan({ task, spec, env }: InstancePlan): ModulePlan {
       files: limits.files,
       hostCalls,
     },
+    outside: {
+      egress: egressPath === null ? null : { path: egressPath, token },
+      hosts: isPrivate ? spec.allow.map(({ host, port }) => ({ host, port })) : [],
+      tasks: isPrivate ? listTasks(spec) : [],
+    },
   }
+}
+
+function listTasks({ connect }: TaskSpec): OutsidePlan['tasks'] {
+  return connect
+    .filter(({ kind }) => kind === 'http')
+    .map(({ as, port, task }) => ({ name: as, port, task }))
 }
 
 /**
@@ -57,7 +73,7 @@ export function buildModulePlan({ task, spec, env }: InstancePlan): ModulePlan {
 export function planExecutor(plan: InstancePlan, executor: ExecutorTree): InstancePlan {
   const { spec } = plan
   const mode = plan.isRun || spec.http === null ? 'run' : 'serve'
-  const module = { ...buildModulePlan(plan), env: {} }
+  const module = { ...buildModulePlan(plan, null), env: {} }
   const argument = JSON.stringify({ module, port: spec.http?.port ?? 0, path: executor.modulePath })
   const env = Object.entries(plan.env).map(([name, value]) => [`${GUEST}${name}`, value] as const)
   return {

@@ -4,6 +4,8 @@
  * Headers are flat lists (name, value, name, value …) of latin1 text, one character for each byte, as they are on the wire.
  */
 
+import type { ValueType } from './facts.ts'
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 export interface RequestFacts {
@@ -39,6 +41,8 @@ export interface TaskCall {
   readonly function: string
   /** Numbers for its parameters; bigint for an i64. */
   readonly args: readonly (number | bigint)[]
+  /** What the caller expects back; undefined: nothing. */
+  readonly result: ValueType | undefined
   readonly input: Uint8Array
   readonly inputHeaders: readonly string[]
   /** Buffers whose ids are among the arguments: the callee finds copies of them under the same ids. */

@@ -22,7 +22,21 @@ export interface ModulePlan {
   /** One instance of the module serves many requests, one at a time; else each request has its own. */
   readonly isReused: boolean
   readonly limits: ModuleLimits
+  readonly outside: OutsidePlan
 }
+
+/** What a module may reach. */
+export interface OutsidePlan {
+  /** Where connections are asked for, and what proves whose they are; null: names lead there, as in any sandbox. */
+  readonly egress: { readonly path: string; readonly token: string } | null
+  /** Names, addresses, or `*.` and a domain. */
+  readonly hosts: readonly { readonly host: string; readonly port: number }[]
+  /** Other tasks, each by the name and port that it has here. */
+  readonly tasks: readonly { readonly name: string; readonly port: number; readonly task: string }[]
+}
+
+/** Nothing. */
+export const NO_OUTSIDE: OutsidePlan = { egress: null, hosts: [], tasks: [] }
 
 export interface ModuleLimits {
   /** Linear memory of all requests in flight together, and of each. */

@@ -12,7 +12,7 @@ import { Exchange } from '../../src/executor/http/exchange.ts'
 import { RequestBody } from '../../src/executor/http/request-body.ts'
 import { RequestHead } from '../../src/executor/http/request-head.ts'
 import { detectKind, readModule } from '../../src/executor/module.ts'
-import type { ModulePlan } from '../../src/executor/protocol.ts'
+import { NO_OUTSIDE, type ModulePlan } from '../../src/executor/protocol.ts'
 import { createRunner } from '../../src/executor/run/create.ts'
 
 const run = promisify(execFile)
@@ -53,6 +53,7 @@ async function runCommand(name: string, args: readonly string[], body: string): 
     stdout: 'cgi',
     entry: null,
     isReused: false,
+    outside: NO_OUTSIDE,
     limits: LIMITS,
   }
   let [sent, logged] = ['', '']

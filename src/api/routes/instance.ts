@@ -3,7 +3,7 @@
 import type { Handlers } from './handler.ts'
 
 export const instanceHandlers: Handlers<
-  'listInstances' | 'getInstance' | 'signalInstance' | 'createRun' | 'logs'
+  'listInstances' | 'getInstance' | 'signalInstance' | 'invoke' | 'createRun' | 'logs'
 > = {
   listInstances: (service, { query }) => service.listInstances(query.task),
   getInstance: (service, { params }) => service.getInstance(params.id),
@@ -11,6 +11,7 @@ export const instanceHandlers: Handlers<
     await service.signalInstance(params.id, body.signal)
     return null
   },
+  invoke: (service, { params, body, signal }) => service.invoke(params.name, body, signal),
   createRun: (service, { body, signal }) => service.createRun(body, signal),
   logs: (service, { params, query, signal }) => service.logs(params.target, query, signal),
 }

@@ -10,9 +10,11 @@ import type { Session } from '../../drivers/driver.ts'
 import type { ManagedInstance } from '../../scheduler/managed.ts'
 import { planEnv } from '../../scheduler/planning.ts'
 
+import { invoke } from './invoke.ts'
 import { readLogs } from './logs.ts'
 import { buildSpec } from './overrides.ts'
 import { httpPort, type ServiceParts } from './parts.ts'
+import { findTarget, wakeTarget } from './targets.ts'
 import { urlsOf, viewInstance, viewPublish } from './views.ts'
 
 const RUN_NAME_DIGITS = 4
@@ -42,6 +44,7 @@ export function buildInstanceControl(parts: ServiceParts): InstanceControl {
       const env = { ...(await environmentOf(managed, parts)), ...request.env }
       return await hold(managed, parts, managed.instance.exec({ ...request, env }))
     },
+    invoke: (name, request, signal) => invoke(name, request, signal, parts),
     signalInstance: async (id, signal) => {
       await scheduler.findInstance(id).instance.signal(signal)
     },
@@ -114,35 +117,6 @@ function freeName(image: string, { scheduler }: ServiceParts): string {
     const name = `${prefix}-${number}`
     if (scheduler.registry.get(name) === undefined) return name
   }
-}
-
-/** An instance by its id, or the newest live one of a task; the newest at all when none lives. */
-function findTarget(target: string, { scheduler }: ServiceParts): ManagedInstance {
-  const task = scheduler.registry.get(target)
-  if (task === undefined && target.includes('-')) return scheduler.findInstance(target)
-  const [newest] =
-    scheduler.findController(scheduler.registry.require(target).name)?.instances ?? []
-  if (newest !== undefined) return newest
-  throw new QuiverError('failed_precondition', 'NOT_RUNNING', `${target} has no instance`, {
-    hint: `Start one with "quiver start ${target}".`,
-  })
-}
-
-/** As `findTarget`, but a task that sleeps is woken, and what is paused is resumed. */
-async function wakeTarget(
-  target: string,
-  parts: ServiceParts,
-  signal: AbortSignal,
-): Promise<ManagedInstance> {
-  const { scheduler } = parts
-  const task = scheduler.registry.get(target)
-  if (task?.kind === 'service') {
-    const live = scheduler.findController(target)?.instances.some(({ isRoutable }) => isRoutable)
-    if (live !== true) await scheduler.start(target, signal)
-  }
-  const managed = findTarget(target, parts)
-  await scheduler.controller(managed.instance.plan.task).resume(managed)
-  return managed
 }
 
 /** From the revision: an adopted instance's plan has none, and PID 1 has forgotten what it gave the program. */

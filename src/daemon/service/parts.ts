@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 
-import type { Driver } from '../../drivers/driver.ts'
+import type { Driver, OpenStream } from '../../drivers/driver.ts'
 import type { ImageStore } from '../../images/images.ts'
 import type { EventLog } from '../../scheduler/events.ts'
 import type { Scheduler } from '../../scheduler/scheduler.ts'
@@ -15,6 +15,7 @@ export interface ServiceParts {
   readonly scheduler: Scheduler
   readonly images: ImageStore
   readonly drivers: ReadonlyMap<string, Driver>
+  readonly openStream: OpenStream
   readonly dataPlane: LinkDataPlane
   readonly events: EventLog
   /** Keys of the state whose rows were damaged and are set aside. */

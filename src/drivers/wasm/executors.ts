@@ -19,6 +19,8 @@ export interface ExecutorsHost {
   readonly processes: Driver
   readonly openStream: OpenStream
   readonly tree: () => Promise<ExecutorTree>
+  /** Holds the socket on which executors ask for connections; a new node binds a new one in it. */
+  readonly egressFolder: string
   /** The user that executors run as. */
   readonly uidIndex: number
 }
@@ -34,6 +36,9 @@ export interface Tenant {
 
 const EXECUTOR_TASK = 'executor'
 const CONTROL_PORT = 7000
+/** Inside: the folder on the host, and the socket in it. */
+const EGRESS_FOLDER = '/run/egress'
+export const EGRESS_PATH = `${EGRESS_FOLDER}/executors.sock`
 const START_TIMEOUT_MS = 15_000
 const CONNECT_TIMEOUT_MS = 5000
 const IDLE_MS = 10 * 60_000
@@ -170,8 +175,8 @@ export class Executors {
   }
 
   async #start(): Promise<Executor> {
-    const { processes, openStream, tree, uidIndex } = this.#host
-    const process = await processes.prepare(planProcess(await tree(), uidIndex))
+    const { processes, openStream, tree } = this.#host
+    const process = await processes.prepare(planProcess(await tree(), this.#host))
     try {
       await process.start(AbortSignal.timeout(START_TIMEOUT_MS))
     } catch (thrown) {
@@ -208,7 +213,7 @@ async function removeFolder(process: Instance): Promise<void> {
   await process.remove().catch(() => {})
 }
 
-function planProcess(tree: ExecutorTree, uidIndex: number): InstancePlan {
+function planProcess(tree: ExecutorTree, { uidIndex, egressFolder }: ExecutorsHost): InstancePlan {
   return {
     id: `${EXECUTOR_TASK}-1-${randomBytes(4).toString('hex')}`,
     task: EXECUTOR_TASK,
@@ -218,7 +223,7 @@ function planProcess(tree: ExecutorTree, uidIndex: number): InstancePlan {
     // It has no files: the empty folder of its own tree.
     imageTree: `${tree.path}/app`,
     entry: tree.entry,
-    mounts: [],
+    mounts: [{ source: egressFolder, target: EGRESS_FOLDER }],
     env: {},
     uidIndex,
     relays: [],

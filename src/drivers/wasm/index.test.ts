@@ -86,6 +86,7 @@ async function openFixture(): Promise<DriverFixture> {
       processes: remembering(driver, (process) => processes.push(process)),
       openStream,
       tree,
+      egressFolder: node.host.egressFolder,
       uidIndex: 0,
     })
   }

@@ -21,7 +21,7 @@ import { LogWriter } from '../log.ts'
 import { buildModulePlan } from '../module-plan.ts'
 import { readReport, readStopReason, writeReport, writeStopReason } from '../record.ts'
 
-import type { Executor, Executors, Tenant } from './executors.ts'
+import { EGRESS_PATH, type Executor, type Executors, type Tenant } from './executors.ts'
 
 const NOWHERE: Endpoint = { kind: 'descriptor', path: '/nonexistent' }
 const NO_USAGE: Usage = {
@@ -96,7 +96,11 @@ export class WasmInstance implements Instance, Tenant {
       this.#reach('sandbox')
       signal.throwIfAborted()
       this.#join(executor)
-      const { port } = await executor.link.serve(plan.id, buildModulePlan(plan), module)
+      const { port } = await executor.link.serve(
+        plan.id,
+        buildModulePlan(plan, EGRESS_PATH),
+        module,
+      )
       this.#port = port
       this.#reach('listen')
       signal.throwIfAborted()

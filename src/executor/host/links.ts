@@ -23,6 +23,7 @@ export function buildLink(link: Link): LinkFunction {
       task: link.task,
       function: link.function,
       args,
+      result,
       input: new Uint8Array(0),
       inputHeaders: [],
       buffers,

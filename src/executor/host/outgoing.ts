@@ -46,6 +46,7 @@ export const OUTGOING_FUNCTIONS: HostFunctions = {
         task: name,
         function: session.text(exported, exportedLength),
         args: [],
+        result: undefined,
         input: bytes.slice(),
         inputHeaders: rawHeaders,
         buffers: new Map(),

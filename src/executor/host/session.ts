@@ -226,6 +226,18 @@ export class HostSession {
     return id
   }
 
+  /** A copy of a caller's buffer, under the id that it passes. Before the guest runs. */
+  place(id: number, bytes: Uint8Array): void {
+    this.#charge(bytes.length)
+    const buffer = new ExchangeBuffer(bytes)
+    if (id === ID_INPUT) this.#input = buffer
+    else if (id === ID_OUTPUT) this.#output = buffer
+    else {
+      this.#buffers.set(id, buffer)
+      this.#nextId = Math.max(this.#nextId, id + 1)
+    }
+  }
+
   append(buffer: ExchangeBuffer, bytes: Uint8Array): void {
     if (buffer === this.#output) this.#checkOutput(buffer.size + bytes.length)
     else this.#charge(bytes.length)

@@ -14,7 +14,7 @@ import { buildCgiEnv } from './cgi.ts'
 import { CommandInput } from './command-input.ts'
 import { exited } from './failure.ts'
 import { CommandOutput } from './output.ts'
-import { hostLimits, RequestHost } from './request-host.ts'
+import { RequestHost } from './request-host.ts'
 import type { Guest, Runner } from './runner.ts'
 
 const ENTRY = '_start'
@@ -60,9 +60,9 @@ class CommandRun {
   }
 
   async openSession(): Promise<HostSession> {
-    const { plan, log } = this.#guest
-    const input = await this.#input.takeWhole(plan.limits.inputBytes)
-    const host = new RequestHost(this.#exchange, input, hostLimits(plan), log)
+    const { limits } = this.#guest.plan
+    const input = await this.#input.takeWhole(limits.inputBytes)
+    const host = new RequestHost(this.#guest, this.#exchange, input)
     return (this.#session ??= new HostSession(host))
   }
 

@@ -16,7 +16,7 @@ import { Exchange } from '../http/exchange.ts'
 import { RequestBody } from '../http/request-body.ts'
 import { RequestHead } from '../http/request-head.ts'
 import { judgeModule } from '../inspect.ts'
-import type { ModulePlan } from '../protocol.ts'
+import { NO_OUTSIDE, type ModulePlan } from '../protocol.ts'
 
 import { createRunner } from './create.ts'
 import { explain } from './failure.ts'
@@ -29,6 +29,7 @@ const PLAN: ModulePlan = {
   stdout: 'cgi',
   entry: null,
   isReused: false,
+  outside: NO_OUTSIDE,
   limits: {
     memoryBytes: 1e6,
     cpuTimeMs: 1000,

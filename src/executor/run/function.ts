@@ -1,6 +1,5 @@
 /** An input→output function: it reads the request and writes the answer through the host functions. */
 
-import type { HostLimits } from '../guest-host.ts'
 import { HostSession } from '../host/session.ts'
 import { openSpecial } from '../host/special-files.ts'
 import type { Exchange } from '../http/exchange.ts'
@@ -10,7 +9,7 @@ import { Wasi, WasiExit } from '../wasi/wasi.ts'
 import { ModuleBinding, type GuestInstance } from './binding.ts'
 import { goneError } from './command.ts'
 import { exited, inputTooLarge } from './failure.ts'
-import { hostLimits, RequestHost } from './request-host.ts'
+import { RequestHost } from './request-host.ts'
 import type { Guest, Runner } from './runner.ts'
 
 const INITIALIZE = '_initialize'
@@ -20,7 +19,6 @@ const OK = 200
 export class FunctionRunner implements Runner {
   readonly #guest: Guest
   readonly #binding: ModuleBinding
-  readonly #limits: HostLimits
   readonly #entry: string
 
   /** @throws QuiverError `invalid_argument/MODULE_ENTRY_MISSING` */
@@ -30,7 +28,6 @@ export class FunctionRunner implements Runner {
     if (found === undefined) throw noEntry(entry, names)
     this.#guest = guest
     this.#entry = found
-    this.#limits = hostLimits(guest.plan)
     this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links)
   }
 
@@ -59,7 +56,7 @@ export class FunctionRunner implements Runner {
 
   #run(exchange: Exchange, input: Uint8Array): void | Promise<void> {
     const { plan, log } = this.#guest
-    const host = new RequestHost(exchange, input, this.#limits, log)
+    const host = new RequestHost(this.#guest, exchange, input)
     const session = new HostSession(host)
     const wasi = this.#binding.hasWasi
       ? new Wasi({

@@ -1,23 +1,26 @@
 /** What the host functions are given for one request: its facts from the head, its body, and the limits of the task. */
 
-import { QuiverError } from '../../core/error.ts'
+import { CHAIN_HEADER, CHAIN_MAX, FROM_HEADER } from '../call.ts'
 import type {
   GuestHost,
   HostLimits,
   IncomingResponse,
   LogLevel,
+  OutgoingRequest,
   RequestFacts,
+  TaskCall,
   TaskResult,
 } from '../guest-host.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { RequestHead } from '../http/request-head.ts'
+import type { Outside } from '../outgoing/outside.ts'
 import type { ModulePlan } from '../protocol.ts'
 
-import type { Log } from './runner.ts'
+import type { Guest } from './runner.ts'
 
 const NO_PARAMS: ReadonlyMap<string, string> = new Map()
 
-export function hostLimits({ limits }: ModulePlan): HostLimits {
+function hostLimits({ limits }: ModulePlan): HostLimits {
   return {
     buffersMax: limits.files,
     bufferBytesMax: limits.memoryBytes,
@@ -26,38 +29,79 @@ export function hostLimits({ limits }: ModulePlan): HostLimits {
   }
 }
 
+/** What a caller gave, in place of a request. */
+export interface CallInput {
+  readonly input: Uint8Array
+  readonly inputHeaders: readonly string[]
+}
+
 export class RequestHost implements GuestHost {
   readonly request: RequestFacts
   readonly inputs: readonly Uint8Array[]
   readonly limits: HostLimits
+  readonly #guest: Guest
+  readonly #exchange: Exchange
   readonly #requestId: string | undefined
-  readonly #log: Log
+  #outside: Promise<Outside> | undefined
 
-  constructor(exchange: Exchange, input: Uint8Array, limits: HostLimits, log: Log) {
-    this.request = new HeadFacts(exchange.head)
-    this.inputs = [input]
-    this.limits = limits
-    this.#requestId = exchange.head.header('x-request-id')
-    this.#log = log
+  /** @param input  the body of the request, or what a caller gave */
+  constructor(guest: Guest, exchange: Exchange, input: Uint8Array | CallInput) {
+    const { head } = exchange
+    const isBody = input instanceof Uint8Array
+    this.request = isBody ? new HeadFacts(head) : new CallFacts(head, input.inputHeaders)
+    this.inputs = [isBody ? input : input.input]
+    this.limits = hostLimits(guest.plan)
+    this.#guest = guest
+    this.#exchange = exchange
+    this.#requestId = head.header('x-request-id')
   }
 
   log(level: LogLevel, text: string): void {
     const prefix = this.#requestId === undefined ? level : `${this.#requestId} ${level}`
-    this.#log('stderr', Buffer.from(`${prefix}: ${text}\n`))
+    this.#guest.log('stderr', Buffer.from(`${prefix}: ${text}\n`))
   }
 
-  fetch(url: string): Promise<IncomingResponse> {
-    const message = `${url} may not be reached`
-    return Promise.reject(new QuiverError('permission_denied', 'HOST_NOT_ALLOWED', message))
+  async fetch(url: string, request: OutgoingRequest): Promise<IncomingResponse> {
+    return await (await this.#reach()).fetch(url, request)
   }
 
-  requestTask(task: string): Promise<IncomingResponse> {
-    return Promise.reject(notConnected(task))
+  async requestTask(
+    task: string,
+    path: string,
+    request: OutgoingRequest,
+  ): Promise<IncomingResponse> {
+    return await (await this.#reach()).requestTask(task, path, request)
   }
 
-  callTask({ task }: { readonly task: string }): Promise<TaskResult> {
-    return Promise.reject(notConnected(task))
+  async callTask(call: TaskCall): Promise<TaskResult> {
+    return await (await this.#reach()).callTask(call)
   }
+
+  /** Loaded by the first guest of a thread that needs it: an HTTP client takes longer to load than all else here. */
+  #reach(): Promise<Outside> {
+    this.#outside ??= this.#openOutside()
+    return this.#outside
+  }
+
+  async #openOutside(): Promise<Outside> {
+    const { Outside } = await import('../outgoing/outside.ts')
+    const { plan } = this.#guest
+    return new Outside({
+      task: plan.task,
+      plan: plan.outside,
+      chain: readChain(this.#exchange.head),
+      requestId: this.#requestId,
+      gone: this.#exchange.gone,
+      timeoutMs: plan.limits.requestTimeoutMs,
+    })
+  }
+}
+
+/** Only beside the proxy's word that another task asks: anybody can write it. */
+function readChain(head: RequestHead): readonly string[] {
+  if (head.header(FROM_HEADER) === undefined) return []
+  const written = head.header(CHAIN_HEADER) ?? ''
+  return written === '' ? [] : written.split(',').slice(0, CHAIN_MAX + 1)
 }
 
 /** Most guests look at little of it. */
@@ -86,8 +130,15 @@ class HeadFacts implements RequestFacts {
   }
 }
 
-function notConnected(task: string): QuiverError {
-  return new QuiverError('permission_denied', 'TASK_NOT_CONNECTED', `${task} is not connected`, {
-    hint: `Add [[connect]] task = "${task}" to quiver.toml.`,
-  })
+class CallFacts extends HeadFacts {
+  readonly #rawHeaders: readonly string[]
+
+  constructor(head: RequestHead, rawHeaders: readonly string[]) {
+    super(head)
+    this.#rawHeaders = rawHeaders
+  }
+
+  override get rawHeaders(): readonly string[] {
+    return this.#rawHeaders
+  }
 }

@@ -12,7 +12,8 @@ import type { Exchange } from '../http/exchange.ts'
 import type { LogStream } from '../protocol.ts'
 import { createRunner } from '../run/create.ts'
 import { explain, respondFailure } from '../run/failure.ts'
-import type { Runner, ServedModule } from '../run/runner.ts'
+import { Invoker, isCall } from '../run/invoke.ts'
+import type { Guest, Runner, ServedModule } from '../run/runner.ts'
 
 import { Beat } from './beat.ts'
 
@@ -48,7 +49,9 @@ class ServingThread {
   readonly #beat: Beat
   readonly #connections = new Set<Connection>()
   #server: Server | undefined
+  #guest: Guest | undefined
   #runner: Runner | undefined
+  #invoker: Runner | undefined
 
   constructor({ beat }: ThreadData) {
     this.#beat = new Beat(beat)
@@ -56,7 +59,8 @@ class ServingThread {
 
   async serve(message: Extract<ToThread, { type: 'serve' }>): Promise<void> {
     const { served, port } = message
-    this.#runner = createRunner({ ...served, log: writeLog })
+    this.#guest = { ...served, log: writeLog }
+    this.#runner = createRunner(this.#guest)
     const server = createServer({ noDelay: true }, (socket) => {
       const connection = new Connection(socket, this.#answer)
       this.#connections.add(connection)
@@ -79,7 +83,7 @@ class ServingThread {
     this.#beat.enter()
     let answered: void | Promise<void>
     try {
-      answered = this.#runner?.answer(exchange)
+      answered = this.#choose(exchange)?.answer(exchange)
     } catch (thrown) {
       this.#fail(exchange, thrown)
       return
@@ -92,6 +96,12 @@ class ServingThread {
       () => this.#beat.leave(),
       (thrown: unknown) => this.#fail(exchange, thrown),
     )
+  }
+
+  #choose(exchange: Exchange): Runner | undefined {
+    if (this.#guest === undefined || !isCall(exchange)) return this.#runner
+    this.#invoker ??= new Invoker(this.#guest)
+    return this.#invoker
   }
 
   #fail(exchange: Exchange, thrown: unknown): void {

@@ -1,0 +1,31 @@
+/** `quiver invoke`: the grammar. */
+
+import { buildCommand } from '@stricli/core'
+
+import { jsonFlag, taskArgument } from '../../parameters.ts'
+
+export const invoke = buildCommand({
+  docs: {
+    brief: 'Call an export of a WebAssembly module, and print what it returns',
+    fullDescription: [
+      'The task is woken, and the call has a fresh instance of the module, as a request has.',
+      'Arguments are numbers, one for each parameter; integers may be hexadecimal. A server in a',
+      'sandbox can answer calls too: it gets POST /.well-known/quiver/call/<export>.',
+      '',
+      '  quiver invoke up --export add -- 2 40',
+    ].join('\n'),
+  },
+  parameters: {
+    positional: {
+      kind: 'array',
+      parameter: { ...taskArgument, brief: 'Task, then the arguments' },
+      minimum: 1,
+    },
+    flags: {
+      export: { kind: 'parsed', parse: String, brief: 'Exported function', placeholder: 'name' },
+      json: jsonFlag,
+    },
+    aliases: { x: 'export' },
+  },
+  loader: async () => (await import('./invoke.impl.ts')).invoke,
+})
