@@ -5,6 +5,9 @@ import type { Revision, Task, TrafficShare } from '../core/task.ts'
 
 import type { ManagedInstance } from './managed.ts'
 
+/** Other tasks call a module that has no routes, too; its executor chose the port already. */
+const MODULE_PORT = 80
+
 export function buildTaskRoute(
   task: Task,
   revisions: ReadonlyMap<number, Revision>,
@@ -38,7 +41,7 @@ function buildRevisionRoute(
   return {
     revision: number,
     percent,
-    httpPort: spec.http?.port ?? null,
+    httpPort: spec.http?.port ?? (spec.isolation === 'wasm' ? MODULE_PORT : null),
     concurrency: scale.concurrency,
     requestTimeoutMs: limits.requestTimeoutMs,
     startTimeoutMs: limits.startTimeoutMs,

@@ -1,5 +1,6 @@
 /** What the host functions are given for one request: its facts from the head, its body, and the limits of the task. */
 
+import { QuiverError } from '../../core/error.ts'
 import { CHAIN_HEADER, CHAIN_MAX, FROM_HEADER } from '../call.ts'
 import type {
   GuestHost,
@@ -62,7 +63,7 @@ export class RequestHost implements GuestHost {
   }
 
   async fetch(url: string, request: OutgoingRequest): Promise<IncomingResponse> {
-    return await (await this.#reach()).fetch(url, request)
+    return await this.#reach((outside) => outside.fetch(url, request))
   }
 
   async requestTask(
@@ -70,17 +71,26 @@ export class RequestHost implements GuestHost {
     path: string,
     request: OutgoingRequest,
   ): Promise<IncomingResponse> {
-    return await (await this.#reach()).requestTask(task, path, request)
+    return await this.#reach((outside) => outside.requestTask(task, path, request))
   }
 
   async callTask(call: TaskCall): Promise<TaskResult> {
-    return await (await this.#reach()).callTask(call)
+    return await this.#reach((outside) => outside.callTask(call))
   }
 
   /** Loaded by the first guest of a thread that needs it: an HTTP client takes longer to load than all else here. */
-  #reach(): Promise<Outside> {
+  async #reach<T>(ask: (outside: Outside) => Promise<T>): Promise<T> {
     this.#outside ??= this.#openOutside()
-    return this.#outside
+    try {
+      return await ask(await this.#outside)
+    } catch (thrown) {
+      // The guest gets a number. What it means, and what to do, people read in its log.
+      const { message, reason, hint } = QuiverError.from(thrown)
+      const advice = hint === undefined ? '' : ` ${hint}`
+      const who = this.#requestId === undefined ? '' : `${this.#requestId}: `
+      this.#guest.log('quiver', Buffer.from(`${who}${message} (${reason})${advice}\n`))
+      throw thrown
+    }
   }
 
   async #openOutside(): Promise<Outside> {
