@@ -77,9 +77,10 @@ export class Exchange {
     return isTaken ? undefined : this.#sink.drained()
   }
 
-  end(): void {
+  /** @param trailers  left out where the body has a length: nothing can follow it */
+  end(trailers: RawHeaders = []): void {
     if (this.#phase !== 'streaming') return
-    if (this.#isChunked) this.#sink.write(LAST_CHUNK)
+    if (this.#isChunked) this.#sink.write(trailers.length === 0 ? LAST_CHUNK : toEnd(trailers))
     this.#end(false)
   }
 
@@ -111,11 +112,20 @@ function isBodiless(status: number): boolean {
 }
 
 function formatHead(status: number, headers: RawHeaders): string {
-  let head = status === 200 ? 'HTTP/1.1 200 OK\r\n' : `HTTP/1.1 ${status} \r\n`
-  for (let index = 0; index < headers.length; index += 2) {
-    head += `${headers[index]}: ${headers[index + 1]}\r\n`
+  const line = status === 200 ? 'HTTP/1.1 200 OK\r\n' : `HTTP/1.1 ${status} \r\n`
+  return line + formatFields(headers)
+}
+
+function formatFields(fields: RawHeaders): string {
+  let text = ''
+  for (let index = 0; index < fields.length; index += 2) {
+    text += `${fields[index]}: ${fields[index + 1]}\r\n`
   }
-  return head
+  return text
+}
+
+function toEnd(trailers: RawHeaders): Buffer {
+  return Buffer.from(`0\r\n${formatFields(trailers)}\r\n`, 'latin1')
 }
 
 function toChunk(bytes: Uint8Array): Buffer {

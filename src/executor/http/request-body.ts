@@ -3,6 +3,8 @@
 const QUEUED_BYTES_MAX = 256 * 1024
 const LINE_END = Buffer.from('\r\n')
 const CHUNK_LINE_BYTES_MAX = 4096
+const TRAILERS_MAX = 64
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 
 /** What the reader of a body may do with the connection. */
 export interface BodySource {
@@ -20,6 +22,7 @@ export class RequestBody {
   #remaining: number
   #isPaused = false
   #failure: Error | null = null
+  #trailers: readonly string[] = NO_TRAILERS
   #waiting: (() => void) | null = null
 
   /** @param length  bytes that follow; null: chunked */
@@ -32,6 +35,11 @@ export class RequestBody {
   /** All of it has come, read or not. */
   get isComplete(): boolean {
     return this.#framing === 'done'
+  }
+
+  /** Name, value, name, value …, latin1; none until the body is complete. */
+  get trailers(): readonly string[] {
+    return this.isComplete ? this.#trailers : NO_TRAILERS
   }
 
   /**
@@ -172,11 +180,21 @@ export class RequestBody {
       return -1
     }
     if (end === at) this.#framing = 'done'
+    else this.#addTrailer(bytes.toString('latin1', at, end))
     return end + 2
+  }
+
+  #addTrailer(line: string): void {
+    const colon = line.indexOf(':')
+    const isField = TOKEN.test(line.slice(0, Math.max(0, colon)))
+    if (!isField || this.#trailers.length >= 2 * TRAILERS_MAX)
+      throw new Error('a trailer is invalid')
+    this.#trailers = [...this.#trailers, line.slice(0, colon), line.slice(colon + 1).trim()]
   }
 }
 
 const EMPTY = new Uint8Array(0)
+const NO_TRAILERS: readonly string[] = []
 
 function tooLong(bytesMax: number): RangeError {
   return new RangeError(`the body is longer than ${bytesMax} bytes`)
