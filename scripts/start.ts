@@ -38,8 +38,10 @@ async function main(): Promise<number> {
     }
   }
   for (const example of EXAMPLES) {
+    const beganMs = Date.now()
     const answers = [await ask(example, port), await ask(example, port)]
-    if (example === PAUSING && (await untilPaused(example))) answers.push(await ask(example, port))
+    if (example === PAUSING && (await untilPaused(example, beganMs)))
+      answers.push(await ask(example, port))
     const times = answers.map(({ start, ms }) => `${start} ${formatMs(ms)}`)
     process.stdout.write(`http://${example}.localhost:${port}/  ${times.join(', ')}\n`)
   }
@@ -88,12 +90,13 @@ async function ask(task: string, port: number): Promise<Answer> {
   return await promise
 }
 
-/** Follows the task's events until it is paused. */
-async function untilPaused(task: string): Promise<boolean> {
+/** Follows the task's events until it is paused. @param sinceMs  since the epoch */
+async function untilPaused(task: string, sinceMs: number): Promise<boolean> {
   const events = spawn(QUIVER, ['events', '--follow', '--json', '--task', task])
   for await (const line of createInterface(events.stdout)) {
-    const { type }: { readonly type: string } = JSON.parse(line)
-    if (type !== 'instancePaused') continue
+    const event: { readonly type: string; readonly atMs: number } = JSON.parse(line)
+    // What is kept of earlier nodes comes first.
+    if (event.type !== 'instancePaused' || event.atMs < sinceMs) continue
     events.kill()
     return true
   }
