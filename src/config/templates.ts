@@ -30,6 +30,11 @@ export const TEMPLATES = {
   static: 'a folder of files on the web, served by busybox',
   c: 'a web server in C, linked statically',
   go: 'a web server in Go',
+  'wasm-c': 'WebAssembly in C, with the host functions and libc',
+  'wasm-rust': 'WebAssembly in Rust, with the standard library',
+  'wasm-assemblyscript': 'WebAssembly in AssemblyScript, with the host functions',
+  'wasm-go': 'WebAssembly in Go, with the standard library',
+  'wasm-wat': 'WebAssembly in its text form, with the host functions',
 } as const satisfies Record<string, string>
 
 export type TemplateName = keyof typeof TEMPLATES

@@ -29,6 +29,11 @@ export const GUEST_FILES: readonly GeneratedFile[] = [
   { path: 'src/guest/bindings/quiver.h', build: () => buildC(readGuestInterface()) },
   { path: 'src/guest/bindings/quiver.rs', build: () => buildRust(readGuestInterface()) },
   { path: 'src/guest/bindings/quiver.ts', build: () => buildAssemblyScript(readGuestInterface()) },
+  { path: 'templates/wasm-c/quiver.h', build: () => buildC(readGuestInterface()) },
+  {
+    path: 'templates/wasm-assemblyscript/quiver.ts',
+    build: () => buildAssemblyScript(readGuestInterface()),
+  },
   { path: 'docs/reference/guest-api.md', build: () => buildReference(readGuestInterface()) },
 ]
 
