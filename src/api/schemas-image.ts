@@ -25,6 +25,11 @@ const port = z.int().min(1).max(65_535)
 const count = z.int().min(0)
 const positive = z.int().min(1)
 const environment = z.record(z.string().regex(/^[^=\0]+$/, 'is not a variable name'), z.string())
+/** In the tree of the image. */
+const scriptPath = z
+  .string()
+  .max(4096)
+  .regex(/^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))./, 'is not a path inside the image')
 const isolation = z.enum(['wasm', 'sandbox', 'microvm'])
 
 const limits = z
@@ -110,6 +115,7 @@ export const taskSpec: z.ZodType<TaskSpec> = z
         cpuTimeMs: positive,
         outputBytes: positive,
         hostCalls: positive,
+        script: scriptPath.nullable().optional(),
       })
       .nullable()
       .default(null),

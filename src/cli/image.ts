@@ -9,6 +9,7 @@ import type { ImageView, Timing } from '../client/resources.ts'
 import { loadManifest } from '../config/manifest.ts'
 import type { Manifest } from '../config/manifest.ts'
 import { resolveConfigs, resolveManifest } from '../config/resolve.ts'
+import { isScriptFile } from '../config/rules.ts'
 import type { Digest } from '../core/digest.ts'
 import { QuiverError } from '../core/error.ts'
 import { collect } from '../images/collect.ts'
@@ -21,6 +22,7 @@ import { wasmBinary } from '../images/wasm-binary.ts'
 import type { CliContext } from './context.ts'
 import { say } from './print.ts'
 import { runLoudly } from './program.ts'
+import { collectScript, SCRIPT_RUNTIME } from './script.ts'
 
 export interface SentImage {
   readonly image: ImageView
@@ -46,16 +48,12 @@ export async function sendImage(
     await runBuild(context, manifest.build.command, folder)
     watch.lap('build')
   }
-  const [collected, binary] = await Promise.all([
-    collect(folder, { cacheFolder: cacheFolder(context) }),
+  const [{ tree, sources, leftOut }, binary] = await Promise.all([
+    collectFiles(context, manifest, folder),
     sendBinary(context, client, manifest, folder),
   ])
   watch.lap('collect')
 
-  const own = manifest.file === undefined ? undefined : path.normalize(manifest.file)
-  const tree = collected.tree.filter((entry) => entry.path !== own)
-  const wanted = new Set(tree.map((entry) => (entry.kind === 'file' ? entry.digest : '')))
-  const sources = new Map([...collected.sources].filter(([digest]) => wanted.has(digest)))
   const sent = await putSources(remoteStore(context, client), sources)
   const config = {
     schema: 1,
@@ -77,11 +75,24 @@ export async function sendImage(
     image,
     manifest,
     folder,
-    leftOut: collected.leftOut,
+    leftOut,
     filesSent: sent.files,
     bytesSent: sent.bytes,
     timings: watch.timings,
   }
+}
+
+/** All files of the folder but what is a binary of its own; of a script, nothing else. */
+async function collectFiles(context: CliContext, { file }: Manifest, folder: string) {
+  if (file !== undefined && isScriptFile(file)) {
+    return { ...(await collectScript(folder, file)), leftOut: [] }
+  }
+  const collected = await collect(folder, { cacheFolder: cacheFolder(context) })
+  const own = file === undefined ? undefined : path.normalize(file)
+  const tree = collected.tree.filter((entry) => entry.path !== own)
+  const wanted = new Set(tree.map((entry) => (entry.kind === 'file' ? entry.digest : '')))
+  const sources = new Map([...collected.sources].filter(([digest]) => wanted.has(digest)))
+  return { tree, sources, leftOut: collected.leftOut }
 }
 
 /** Stores a binary that was described on this machine. */
@@ -100,13 +111,13 @@ async function sendBinary(
   manifest: Manifest,
   folder: string,
 ): Promise<Digest> {
-  if (manifest.file !== undefined) {
+  if (manifest.file !== undefined && !isScriptFile(manifest.file)) {
     const file = path.join(folder, manifest.file)
     const describe = manifest.file.endsWith('.wasm') ? wasmBinary : elfBinary
     const built = await describe(file, manifest.name)
     return (await putBuiltBinary(context, client, built)).digest
   }
-  const reference = manifest.runtime ?? ''
+  const reference = manifest.runtime ?? SCRIPT_RUNTIME
   return (await client.call('resolveBinary', { body: { reference } }, context.signal)).digest
 }
 

@@ -1,11 +1,12 @@
 /** What a manifest means: a `TaskSpec` and its named configurations, with every default filled in. */
 
 import { constants } from 'node:os'
+import path from 'node:path'
 
 import { formatRoute, parseRoute } from '../core/route.ts'
-import type { LimitsSpec, TaskSpec, WasmSpec } from '../core/task.ts'
+import { WASM_DEFAULTS, type LimitsSpec, type TaskSpec, type WasmSpec } from '../core/task.ts'
 
-import { isWasmFile } from './rules.ts'
+import { isScriptFile, isWasmFile } from './rules.ts'
 import type { Manifest } from './schema.ts'
 
 /** What a named configuration changes of a spec. Its variables are added to those of the spec. */
@@ -22,7 +23,7 @@ export function resolveManifest(manifest: Manifest, domain = 'localhost'): TaskS
   const { http, scale } = manifest
   return {
     name: manifest.name,
-    isolation: manifest.isolation ?? (isWasmFile(manifest.file) ? 'wasm' : 'sandbox'),
+    isolation: manifest.isolation ?? (isModule(manifest) ? 'wasm' : 'sandbox'),
     args: manifest.command,
     argv0: manifest.argv0 ?? null,
     env: manifest.env,
@@ -55,7 +56,7 @@ export function resolveManifest(manifest: Manifest, domain = 'localhost'): TaskS
     network: manifest.network,
     isWritable: manifest.writable,
     stopSignal: constants.signals[manifest.stop_signal],
-    wasm: resolveWasm(manifest.wasm),
+    wasm: resolveWasm(manifest),
   }
 }
 
@@ -70,8 +71,13 @@ function resolveRoutes(host: string, routes: readonly string[]): readonly string
   return routes.map((text) => formatRoute(parseRoute(text)))
 }
 
-function resolveWasm(wasm: Manifest['wasm']): WasmSpec | null {
-  if (wasm === undefined) return null
+function isModule({ file }: Manifest): boolean {
+  return isWasmFile(file) || isScriptFile(file)
+}
+
+function resolveWasm({ wasm, file }: Manifest): WasmSpec | null {
+  const script = file !== undefined && isScriptFile(file) ? path.normalize(file) : null
+  if (wasm === undefined) return script === null ? null : { ...WASM_DEFAULTS, script }
   return {
     stdout: wasm.stdout,
     entry: wasm.entry ?? null,
@@ -79,6 +85,7 @@ function resolveWasm(wasm: Manifest['wasm']): WasmSpec | null {
     cpuTimeMs: wasm.cpu_time,
     outputBytes: wasm.output,
     hostCalls: wasm.host_calls,
+    ...(script === null ? {} : { script }),
   }
 }
 

@@ -53,17 +53,22 @@ export function isWasmFile(file: string | undefined): boolean {
   return file?.endsWith('.wasm') === true
 }
 
+/** Whether `file` says that it is JavaScript, or TypeScript whose types are left out. */
+export function isScriptFile(file: string | undefined): boolean {
+  return file !== undefined && /\.[cm]?[jt]s$/.test(file)
+}
+
 /** What a module has no use for is refused, so that nobody believes that it works. */
 function checkWasm(manifest: Manifest): Problem[] {
   const { file, isolation, wasm, port, network, writable } = manifest
-  const isWasm = isWasmFile(file)
+  const isWasm = isWasmFile(file) || isScriptFile(file)
   const problems: Problem[] = []
   if (!isWasm && isolation === 'wasm') {
-    const hint = 'Set file to a .wasm module, or isolation to "sandbox".'
+    const hint = 'Set file to a .wasm module or a .js file, or isolation to "sandbox".'
     problems.push(wrong(['isolation'], 'is for WebAssembly, which this program is not', hint))
   }
   if (!isWasm && wasm !== undefined) {
-    problems.push(wrongKey(['wasm'], 'is for WebAssembly', 'Set file to a .wasm module.'))
+    problems.push(wrongKey(['wasm'], 'is for WebAssembly', 'Set file to a .wasm module or a .js file.'))
   }
   if (!isWasm) return problems
   const hint = 'Leave it out, or run the program in the sandbox as an executable of its own.'

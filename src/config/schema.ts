@@ -47,7 +47,7 @@ export const ManifestSchema = z.strictObject({
     .text(4096)
     .optional()
     .describe(
-      'An executable or a WebAssembly module of your own in this folder, instead of `runtime`.',
+      'An executable, a WebAssembly module (`.wasm`) or a script (`.js`, `.ts`) of your own in this folder, instead of `runtime`.',
     )
     .meta({ examples: ['./server'] }),
   command: command
@@ -63,7 +63,7 @@ export const ManifestSchema = z.strictObject({
     .enum(['wasm', 'sandbox'])
     .optional()
     .describe(
-      'How instances are isolated. `wasm`: WebAssembly, a fresh instance for each request; `sandbox`: a process of its own. `wasm` for `file = "*.wasm"` unless given, else `sandbox`.',
+      'How instances are isolated. `wasm`: WebAssembly, a fresh instance for each request; `sandbox`: a process of its own. `wasm` for a module or a script as `file` unless given, else `sandbox`.',
     )
     .meta({ examples: ['sandbox'] }),
   version: field

@@ -180,7 +180,7 @@ export const WasmSchema = z
       .default(1_000_000)
       .describe('Calls of host functions per second, of one request.'),
   })
-  .describe('How a WebAssembly module is run. Only with `file = "*.wasm"`.')
+  .describe('How a WebAssembly module or a script is run. Only with such a `file`.')
 
 export const HealthSchema = z
   .strictObject({

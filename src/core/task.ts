@@ -54,6 +54,8 @@ export interface WasmSpec {
   readonly outputBytes: number
   /** Calls of host functions per second, of one request. */
   readonly hostCalls: number
+  /** The file of the image that the binary, a JavaScript engine, runs. Absent: the binary is the program itself. */
+  readonly script?: string | null | undefined
 }
 
 export const WASM_DEFAULTS: WasmSpec = {

@@ -95,7 +95,7 @@ async function serve(
       ...shared,
       store,
       executor,
-      inspectModule: (file, demand) => wasm.inspect(file, demand),
+      inspectModule: (...asked) => wasm.inspect(...asked),
       tasksMax: config.tasksMax,
       uidsMax: uidsForTasks(config),
       instancesMax: config.instancesMax,

@@ -1,7 +1,13 @@
 /** From an instance plan to what an executor is told, by whichever driver it runs. */
 
 import { WASM_DEFAULTS, type TaskSpec } from '../core/task.ts'
-import type { Inspection, ModuleDemand, ModulePlan, OutsidePlan } from '../executor/protocol.ts'
+import type {
+  Inspection,
+  ModuleDemand,
+  ModulePlan,
+  OutsidePlan,
+  ScriptSource,
+} from '../executor/protocol.ts'
 
 import type { InstancePlan } from './driver.ts'
 
@@ -13,7 +19,25 @@ export type { Inspection as ModuleInspection, ModuleDemand } from '../executor/p
  * @param file  absolute
  * @throws QuiverError that says what is wrong with the module, or why it could not be read
  */
-export type InspectModule = (file: string, demand: ModuleDemand) => Promise<Inspection>
+export type InspectModule = (
+  file: string,
+  demand: ModuleDemand,
+  script: ScriptFile | null,
+) => Promise<Inspection>
+
+/** What a JavaScript engine is to run. */
+export interface ScriptFile {
+  /** Absolute. */
+  readonly path: string
+  /** In the image, for messages. */
+  readonly name: string
+}
+
+/** Where the script of an instance is; null: it has none. */
+export function findScript({ spec, imageTree }: InstancePlan): ScriptFile | null {
+  const name = spec.wasm?.script ?? null
+  return name === null ? null : { path: `${imageTree}/${name}`, name }
+}
 
 /** Prefix of the guest's variables: the executor's own environment is that of Node.js, and no guest's. */
 const GUEST = 'GUEST_'
@@ -31,6 +55,7 @@ export interface ExecutorTree {
 export function buildModulePlan(
   { task, spec, env, token }: InstancePlan,
   egressPath: string | null,
+  script: ScriptSource | null,
 ): ModulePlan {
   const { stdout, entry, isReused, cpuTimeMs, outputBytes, hostCalls } = spec.wasm ?? WASM_DEFAULTS
   const { limits } = spec
@@ -43,6 +68,7 @@ export function buildModulePlan(
     stdout,
     entry,
     isReused,
+    script,
     limits: {
       memoryBytes: limits.memoryBytes,
       cpuTimeMs,
@@ -73,8 +99,12 @@ function listTasks({ connect }: TaskSpec): OutsidePlan['tasks'] {
 export function planExecutor(plan: InstancePlan, executor: ExecutorTree): InstancePlan {
   const { spec } = plan
   const mode = plan.isRun || spec.http === null ? 'run' : 'serve'
-  const module = { ...buildModulePlan(plan, null), env: {} }
-  const argument = JSON.stringify({ module, port: spec.http?.port ?? 0, path: executor.modulePath })
+  const module = { ...buildModulePlan(plan, null, null), env: {} }
+  const name = spec.wasm?.script ?? null
+  // Its text would be too long for an argument.
+  const script = name === null ? null : { path: `/app/${name}`, name }
+  const port = spec.http?.port ?? 0
+  const argument = JSON.stringify({ module, port, path: executor.modulePath, script })
   const env = Object.entries(plan.env).map(([name, value]) => [`${GUEST}${name}`, value] as const)
   return {
     ...plan,

@@ -32,7 +32,8 @@ const NAME_LENGTH_MAX = 128
 export function judgeModule(bytes: Uint8Array<ArrayBuffer>): JudgedModule {
   const facts = readModule(bytes)
   const kind = detectKind(facts)
-  const links = checkImports(facts, OFFERED)
+  // What an engine imports is the executor's own affair.
+  const links = kind.kind === 'engine' ? [] : checkImports(facts, OFFERED)
   if (facts.format === 'core' && !WebAssembly.validate(bytes)) throw explainInvalid(bytes)
   return { facts, kind, links }
 }
@@ -45,14 +46,29 @@ export function judgeModule(bytes: Uint8Array<ArrayBuffer>): JudgedModule {
 export function inspectModule(
   bytes: Uint8Array<ArrayBuffer>,
   { entry, memoryBytes, isRun }: ModuleDemand,
+  hasScript: boolean,
 ): Inspection {
   const { facts, kind, links } = judgeModule(bytes)
-  if (isRun && kind.kind !== 'command') throw notACommand(kind.kind)
+  if (isRun && kind.kind !== 'command' && kind.kind !== 'engine') throw notACommand(kind.kind)
+  if ((kind.kind === 'engine') !== hasScript) throw wrongEngine(hasScript)
   assertEntry(facts, kind, entry)
   if (facts.format === 'core') {
     limitModule(bytes, { memoryBytesMax: memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX })
   }
   return describeModule({ facts, kind, links })
+}
+
+function wrongEngine(hasScript: boolean): QuiverError {
+  if (!hasScript) {
+    const message = 'the module is the JavaScript engine, and there is no script for it'
+    return new QuiverError('invalid_argument', 'SCRIPT_MISSING', message, {
+      hint: 'Set file to the script itself: file = "function.js".',
+    })
+  }
+  const message = 'the binary of this script is not the JavaScript engine'
+  return new QuiverError('failed_precondition', 'ENGINE_UNKNOWN', message, {
+    hint: 'Deploy the script again, so that it gets the engine of this version.',
+  })
 }
 
 export function notACommand(kind: string): QuiverError {

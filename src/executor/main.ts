@@ -15,6 +15,8 @@ interface SingleModule {
   readonly port: number
   /** Absolute. */
   readonly path: string
+  /** What a JavaScript engine is to run; null: the module is a program itself. */
+  readonly script: { readonly path: string; readonly name: string } | null
 }
 
 /** Prefix of the guest's variables in the environment of this process. */
@@ -28,7 +30,8 @@ async function main(mode: string, argument: string): Promise<void> {
     return
   }
   const single: SingleModule = JSON.parse(argument)
-  const plan = { ...single.module, env: takeGuestEnv() }
+  const script = single.script === null ? null : await readScript(single.script)
+  const plan = { ...single.module, env: takeGuestEnv(), script }
   const bytes = Uint8Array.from(await readFile(single.path))
   if (mode === 'serve') {
     const { serveOne } = await import('./serve/one.ts')
@@ -37,6 +40,10 @@ async function main(mode: string, argument: string): Promise<void> {
   }
   const { runOnce } = await import('./run/once.ts')
   process.exitCode = await runOnce(bytes, plan)
+}
+
+async function readScript({ path, name }: NonNullable<SingleModule['script']>) {
+  return { name, text: await readFile(path, 'utf8') }
 }
 
 function takeGuestEnv(): Readonly<Record<string, string>> {

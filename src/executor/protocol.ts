@@ -8,6 +8,8 @@
 
 import type { Duplex } from 'node:stream'
 
+import { CODES, QuiverError, type Code } from '../core/error.ts'
+
 /** How one module is run. Survives in the executor as long as the instance. */
 export interface ModulePlan {
   readonly task: string
@@ -23,6 +25,15 @@ export interface ModulePlan {
   readonly isReused: boolean
   readonly limits: ModuleLimits
   readonly outside: OutsidePlan
+  /** What the module, a JavaScript engine, runs; null: it is a program itself. */
+  readonly script: ScriptSource | null
+}
+
+/** JavaScript, as an ECMAScript module of one file. */
+export interface ScriptSource {
+  /** As it is called in messages: its path in the image. */
+  readonly name: string
+  readonly text: string
 }
 
 /** What a module may reach. */
@@ -60,7 +71,11 @@ export type ToExecutor =
   /** Requests that are being answered end first. */
   | { readonly type: 'stop'; readonly instance: string; readonly graceMs: number }
   /** With a module's bytes. */
-  | { readonly type: 'inspect'; readonly demand: ModuleDemand }
+  | {
+      readonly type: 'inspect'
+      readonly demand: ModuleDemand
+      readonly script: ScriptSource | null
+    }
   | { readonly type: 'list' }
   | { readonly type: 'usage'; readonly instance: string }
 
@@ -186,4 +201,14 @@ export async function* readFrames<T>(stream: Duplex): AsyncGenerator<Frame<T>, v
       }
     }
   }
+}
+
+export function toError({ code, reason, message, hint }: Failure): QuiverError {
+  const known = isCode(code) ? code : 'internal'
+  const options = hint === undefined ? {} : { hint }
+  return new QuiverError(known, reason, message, options)
+}
+
+function isCode(code: string): code is Code {
+  return Object.hasOwn(CODES, code)
 }

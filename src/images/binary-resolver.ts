@@ -3,9 +3,11 @@
 import { QuiverError } from '../core/error.ts'
 import { nearestName, type RuntimeReference } from '../core/name.ts'
 
+import type { BuiltBinary } from './elf-binary.ts'
 import { hostArchitecture } from './elf.ts'
 import type { ImageStore, StoredBinary } from './images.ts'
 import { buildRecipe, listRecipes, recipeVersion, type Recipe } from './recipe.ts'
+import { buildEngine, ENGINE_NAMES, findEngine } from './script-engine.ts'
 import { putSources } from './sources.ts'
 import { compareVersions, versionFits } from './version.ts'
 
@@ -28,6 +30,7 @@ export class BinaryResolver {
 
   /** As `ImageStore.resolveBinary`. */
   async resolve(reference: RuntimeReference, isFresh: boolean): Promise<StoredBinary> {
+    if (ENGINE_NAMES.has(reference.name)) return await this.#resolveEngine(reference)
     const recipes = await listRecipes(this.#recipesFolder)
     const recipe = recipes.find(({ name, aliases }) => [name, ...aliases].includes(reference.name))
     const names = new Set([reference.name, recipe?.name ?? reference.name])
@@ -40,6 +43,13 @@ export class BinaryResolver {
     return this.#importFitting(reference, recipe, stored)
   }
 
+  async #resolveEngine(reference: RuntimeReference): Promise<StoredBinary> {
+    const engine =
+      (await findEngine(this.#list)) ?? (await this.#importOnce('quickjs', buildEngine))
+    if (versionFits(reference.version, engine.config.version)) return engine
+    throw wrongVersion(reference, [engine.config.version])
+  }
+
   async #importFitting(
     reference: RuntimeReference,
     recipe: Recipe,
@@ -47,7 +57,8 @@ export class BinaryResolver {
   ): Promise<StoredBinary> {
     try {
       const version = await recipeVersion(recipe)
-      if (versionFits(reference.version, version)) return await this.#importOnce(recipe)
+      if (versionFits(reference.version, version))
+        return await this.#importOnce(recipe.name, () => buildRecipe(recipe))
       throw wrongVersion(reference, [...stored.map(({ config }) => config.version), version])
     } catch (thrown) {
       const cause = QuiverError.from(thrown)
@@ -57,20 +68,20 @@ export class BinaryResolver {
     }
   }
 
-  async #importOnce(recipe: Recipe): Promise<StoredBinary> {
-    const other = this.#imports.get(recipe.name)
+  async #importOnce(name: string, build: () => Promise<BuiltBinary>): Promise<StoredBinary> {
+    const other = this.#imports.get(name)
     if (other) return other
-    const importing = this.#import(recipe)
-    this.#imports.set(recipe.name, importing)
+    const importing = this.#import(build)
+    this.#imports.set(name, importing)
     try {
       return await importing
     } finally {
-      this.#imports.delete(recipe.name)
+      this.#imports.delete(name)
     }
   }
 
-  async #import(recipe: Recipe): Promise<StoredBinary> {
-    const { config, sources } = await buildRecipe(recipe)
+  async #import(build: () => Promise<BuiltBinary>): Promise<StoredBinary> {
+    const { config, sources } = await build()
     await putSources(this.#images, sources)
     return this.#images.putBinary(config)
   }

@@ -5,7 +5,12 @@
 
 import { QuiverError } from '../core/error.ts'
 import type { Connection, Task, TaskSpec } from '../core/task.ts'
-import type { InspectModule, ModuleDemand, ModuleInspection } from '../drivers/module-plan.ts'
+import type {
+  InspectModule,
+  ModuleDemand,
+  ModuleInspection,
+  ScriptFile,
+} from '../drivers/module-plan.ts'
 import type { ImageStore, StoredBinary, StoredImage } from '../images/images.ts'
 import { isWasm } from '../images/wasm-binary.ts'
 
@@ -15,6 +20,7 @@ import type { TaskRegistry } from './registry.ts'
 const KEPT_MAX = 256
 /** Where the callee is found inside; nothing else of the module uses it. */
 const LINK_PORT = 80
+const SCRIPT_BYTES_MAX = 4 * 1024 * 1024
 
 export class ModuleJudge {
   readonly #images: ImageStore
@@ -51,14 +57,20 @@ export class ModuleJudge {
       memoryBytes: spec.limits.memoryBytes,
       isRun,
     }
-    const { links } = await this.inspect(binary, demand)
+    const script = await this.#findScript(spec, image)
+    const { links } = await this.inspect(binary, demand, script)
     return connectLinks(spec, new Set(links.map(({ task }) => task)), registry)
   }
 
   /** What a module is; asked for once for each binary and demand. */
-  async inspect(binary: StoredBinary, demand: ModuleDemand): Promise<ModuleInspection> {
-    const key = `${binary.digest} ${JSON.stringify(demand)}`
-    const asked = this.#kept.get(key) ?? this.#ask(binary, demand)
+  async inspect(
+    binary: StoredBinary,
+    demand: ModuleDemand,
+    script: ScriptFile | null = null,
+  ): Promise<ModuleInspection> {
+    // The path of a script has the digest of its image in it.
+    const key = `${binary.digest} ${JSON.stringify([demand, script])}`
+    const asked = this.#kept.get(key) ?? this.#ask(binary, demand, script)
     this.#kept.delete(key)
     this.#kept.set(key, asked)
     for (const oldest of this.#kept.keys()) {
@@ -74,9 +86,25 @@ export class ModuleJudge {
     }
   }
 
-  async #ask({ digest, config }: StoredBinary, demand: ModuleDemand): Promise<ModuleInspection> {
+  async #ask(
+    { digest, config }: StoredBinary,
+    demand: ModuleDemand,
+    script: ScriptFile | null,
+  ): Promise<ModuleInspection> {
     const tree = await this.#images.materialise(digest)
-    return await this.#inspect(`${tree.path}${config.entry}`, demand)
+    return await this.#inspect(`${tree.path}${config.entry}`, demand, script)
+  }
+
+  /** @throws QuiverError `invalid_argument/SCRIPT_MISSING`, `invalid_argument/SCRIPT_TOO_LARGE` */
+  async #findScript(spec: TaskSpec, image: StoredImage): Promise<ScriptFile | null> {
+    const name = spec.wasm?.script ?? null
+    if (name === null) return null
+    // Only what the image lists as a file of its own: this process reads it, and may read everything.
+    const entry = image.config.tree.find((one) => one.kind === 'file' && one.path === name)
+    if (entry?.kind !== 'file') throw scriptMissing(spec.name, name)
+    if (entry.bytes > SCRIPT_BYTES_MAX) throw scriptTooLarge(name, entry.bytes)
+    const tree = await this.#images.materialise(image.digest)
+    return { path: `${tree.path}/${name}`, name }
   }
 }
 
@@ -98,10 +126,24 @@ function connectLinks(
   return added.length === 0 ? spec : { ...spec, connect: [...spec.connect, ...added] }
 }
 
+function scriptMissing(task: string, name: string): QuiverError {
+  const message = `the image of ${task} has no file "${name}" to run`
+  return new QuiverError('invalid_argument', 'SCRIPT_MISSING', message, {
+    hint: 'Build the image again from its folder.',
+  })
+}
+
+function scriptTooLarge(name: string, bytes: number): QuiverError {
+  const message = `${name} has ${bytes} bytes; a script may have ${SCRIPT_BYTES_MAX}`
+  return new QuiverError('invalid_argument', 'SCRIPT_TOO_LARGE', message, {
+    hint: 'Minify it, or keep its data outside of it.',
+  })
+}
+
 function notWasm({ name }: TaskSpec): QuiverError {
   const message = `${name} has isolation "wasm", and its program is not WebAssembly`
   return new QuiverError('invalid_argument', 'SPEC_UNSUPPORTED', message, {
-    hint: 'Set file to a .wasm module, or isolation = "sandbox".',
+    hint: 'Set file to a .wasm module or a .js file, or isolation = "sandbox".',
   })
 }
 

@@ -53,6 +53,7 @@ async function runCommand(name: string, args: readonly string[], body: string): 
     stdout: 'cgi',
     entry: null,
     isReused: false,
+    script: null,
     outside: NO_OUTSIDE,
     limits: LIMITS,
   }

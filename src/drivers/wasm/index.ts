@@ -9,11 +9,12 @@ import path from 'node:path'
 import { QuiverError } from '../../core/error.ts'
 import type { Inspection, ModuleDemand } from '../../executor/protocol.ts'
 import type { Capabilities, Driver, Instance, InstancePlan, ProbeReport } from '../driver.ts'
-import { planExecutor } from '../module-plan.ts'
+import { planExecutor, type ScriptFile } from '../module-plan.ts'
 import { readPlan, writePlan } from '../record.ts'
 
 import { Executors, type ExecutorsHost } from './executors.ts'
 import { WasmInstance } from './instance.ts'
+import { readScript } from './script.ts'
 
 export interface WasmHost extends ExecutorsHost {
   /** Where folders of instances are made. */
@@ -49,10 +50,18 @@ export class WasmDriver implements Driver {
   }
 
   /** Judges a module before it is deployed: as `InspectModule`. */
-  async inspect(file: string, demand: ModuleDemand): Promise<Inspection> {
-    const [executor, bytes] = await Promise.all([this.#executors.take(), readFile(file)])
+  async inspect(
+    file: string,
+    demand: ModuleDemand,
+    script: ScriptFile | null,
+  ): Promise<Inspection> {
+    const [executor, bytes, source] = await Promise.all([
+      this.#executors.take(),
+      readFile(file),
+      script === null ? null : readScript(script),
+    ])
     this.#executors.release()
-    return await executor.link.inspect(bytes, demand)
+    return await executor.link.inspect(bytes, demand, source)
   }
 
   /** Has an executor ready before the first module needs it. Whoever needs one is told why there is none. */

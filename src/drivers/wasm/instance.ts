@@ -18,10 +18,11 @@ import {
 import type { Failure, LogStream } from '../../executor/protocol.ts'
 import type { Endpoint, Instance, InstancePlan, Session } from '../driver.ts'
 import { LogWriter } from '../log.ts'
-import { buildModulePlan } from '../module-plan.ts'
+import { buildModulePlan, findScript } from '../module-plan.ts'
 import { readReport, readStopReason, writeReport, writeStopReason } from '../record.ts'
 
 import { EGRESS_PATH, type Executor, type Executors, type Tenant } from './executors.ts'
+import { readScript } from './script.ts'
 
 const NOWHERE: Endpoint = { kind: 'descriptor', path: '/nonexistent' }
 const NO_USAGE: Usage = {
@@ -89,16 +90,18 @@ export class WasmInstance implements Instance, Tenant {
     this.#move('starting')
     const { plan } = this
     try {
-      const [executor, module] = await Promise.all([
+      const script = findScript(plan)
+      const [executor, module, source] = await Promise.all([
         this.#executors.take(),
         readModule(path.join(plan.binaryTree, plan.entry)),
+        script === null ? null : readScript(script),
       ])
       this.#reach('sandbox')
       signal.throwIfAborted()
       this.#join(executor)
       const { port } = await executor.link.serve(
         plan.id,
-        buildModulePlan(plan, EGRESS_PATH),
+        buildModulePlan(plan, EGRESS_PATH, source),
         module,
       )
       this.#port = port

@@ -2,9 +2,10 @@
 
 import type { Duplex } from 'node:stream'
 
-import { CODES, QuiverError, type Code } from '../../core/error.ts'
+import { QuiverError } from '../../core/error.ts'
 import {
   readFrames,
+  toError,
   writeFrame,
   type Answers,
   type Failure,
@@ -14,6 +15,7 @@ import {
   type ModuleDemand,
   type ModulePlan,
   type ModuleUsage,
+  type ScriptSource,
   type Serving,
   type ToExecutor,
 } from '../../executor/protocol.ts'
@@ -47,8 +49,12 @@ export class ExecutorLink implements Disposable {
     await this.#ask({ type: 'stop', instance, graceMs })
   }
 
-  async inspect(module: Uint8Array, demand: ModuleDemand): Promise<Inspection> {
-    return await this.#ask({ type: 'inspect', demand }, module)
+  async inspect(
+    module: Uint8Array,
+    demand: ModuleDemand,
+    script: ScriptSource | null,
+  ): Promise<Inspection> {
+    return await this.#ask({ type: 'inspect', demand, script }, module)
   }
 
   async list(): Promise<readonly Serving[]> {
@@ -120,16 +126,6 @@ export class ExecutorLink implements Disposable {
     this.#asked.clear()
     this.#observer.onLost()
   }
-}
-
-function toError({ code, reason, message, hint }: Failure): QuiverError {
-  const known = isCode(code) ? code : 'internal'
-  const options = hint === undefined ? {} : { hint }
-  return new QuiverError(known, reason, message, options)
-}
-
-function isCode(code: string): code is Code {
-  return Object.hasOwn(CODES, code)
 }
 
 function lost(cause?: unknown): QuiverError {

@@ -27,6 +27,8 @@ export type ModuleKind =
       readonly isInitialized: boolean
     }
   | { readonly kind: 'component'; readonly world: World; readonly export: string }
+  /** A JavaScript engine, which runs a script that comes beside it. */
+  | { readonly kind: 'engine' }
 
 /** Import modules that give a core module the exchange buffers. */
 const EXCHANGE_MODULES: ReadonlySet<string> = new Set(['quiver', 'my-own-cluster'])
@@ -59,6 +61,7 @@ function detectCore(facts: CoreFacts): ModuleKind {
   const functions = new Map(
     facts.exports.flatMap((one) => (one.kind === 'function' ? [[one.name, one] as const] : [])),
   )
+  if (isEngine(facts, functions)) return { kind: 'engine' }
   const isInitialized = isPlain(functions.get('_initialize'))
   const isCommand = isPlain(functions.get('_start'))
   if (isCommand && isInitialized) {
@@ -86,6 +89,12 @@ function detectCore(facts: CoreFacts): ModuleKind {
       hint: 'Export _start (a program), or a function such as "handle": WASM_EXPORT in C, #[no_mangle] pub extern "C" in Rust.',
     },
   )
+}
+
+/** QuickJS as the npm package `quickjs-wasi` builds it; whether it fits is found out when a script is loaded. */
+function isEngine(facts: CoreFacts, functions: ReadonlyMap<string, ExportFact>): boolean {
+  const isCalledBack = facts.imports.some(({ module, name }) => module === 'env' && name === 'host_call')
+  return isCalledBack && functions.has('qjs_eval')
 }
 
 function isPlain(one: ExportFact | undefined): boolean {

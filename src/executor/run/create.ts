@@ -1,11 +1,23 @@
 /** Chooses what answers the requests of a module, by its kind. */
 
+import { AssertionFailed } from '../../core/assert.ts'
 import { QuiverError } from '../../core/error.ts'
 
 import { CommandRunner } from './command.ts'
 import { FunctionRunner } from './function.ts'
 import { ReactorRunner } from './reactor.ts'
 import type { Guest, Runner } from './runner.ts'
+
+/**
+ * Also for an engine with its script, which is loaded, and for whose sake alone the code for scripts is.
+ *
+ * @throws QuiverError as `createRunner`, and whatever is wrong with the script
+ */
+export async function openRunner(guest: Guest): Promise<Runner> {
+  if (guest.kind.kind !== 'engine') return createRunner(guest)
+  const { ScriptRunner } = await import('./script.ts')
+  return new ScriptRunner(guest)
+}
 
 /** @throws QuiverError when the module cannot answer requests in the way that is asked for */
 export function createRunner(guest: Guest): Runner {
@@ -19,6 +31,8 @@ export function createRunner(guest: Guest): Runner {
       return guest.plan.entry === null
         ? new ReactorRunner()
         : new FunctionRunner(guest, guest.plan.entry)
+    case 'engine':
+      throw new AssertionFailed('an engine is opened by openRunner')
     case 'component':
       throw new QuiverError(
         'unimplemented',

@@ -29,6 +29,7 @@ const PLAN: ModulePlan = {
   stdout: 'cgi',
   entry: null,
   isReused: false,
+  script: null,
   outside: NO_OUTSIDE,
   limits: {
     memoryBytes: 1e6,

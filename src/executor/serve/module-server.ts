@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads'
 
 import { errnoOf, QuiverError } from '../../core/error.ts'
-import type { Failure, LogStream, ModuleUsage } from '../protocol.ts'
+import { toError, type Failure, type LogStream, type ModuleUsage } from '../protocol.ts'
 import { breach, toFailure } from '../run/failure.ts'
 import type { ServedModule } from '../run/runner.ts'
 
@@ -115,8 +115,12 @@ export class ModuleServer implements AsyncDisposable {
     worker.on('error', (thrown) => this.#onError(thread, QuiverError.from(thrown)))
     const listening = awaitMessage(worker, 'listening', AbortSignal.timeout(START_TIMEOUT_MS))
     tell(worker, { type: 'serve', served: this.served, port: this.#port })
-    const { port } = await listening
-    this.#port = port
+    try {
+      this.#port = (await listening).port
+    } catch (thrown) {
+      await worker.terminate()
+      throw thrown
+    }
     this.#thread = thread
   }
 
@@ -163,7 +167,7 @@ async function awaitMessage<T extends FromThread['type']>(
   const settled = Promise.withResolvers<Extract<FromThread, { type: T }>>()
   const onMessage = (message: FromThread): void => {
     if (isOf(message, type)) settled.resolve(message)
-    if (message.type === 'failed') settled.reject(failed(message.message))
+    if (message.type === 'failed') settled.reject(toError(message.error))
   }
   const onExit = (): void => settled.reject(failed('its thread ended'))
   const onAbort = (): void => settled.reject(failed('it took too long'))

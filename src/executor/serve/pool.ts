@@ -8,17 +8,21 @@ import { createServer, type Socket } from 'node:net'
 import { QuiverError } from '../../core/error.ts'
 import { inspectModule } from '../inspect.ts'
 import {
+  NO_OUTSIDE,
   readFrames,
   writeFrame,
   type Answers,
   type Asked,
   type FromExecutor,
+  type Inspection,
+  type ModuleDemand,
   type ModulePlan,
+  type ScriptSource,
   type Serving,
 } from '../protocol.ts'
 import { toFailure } from '../run/failure.ts'
 
-import { BlankThread, ModuleServer } from './module-server.ts'
+import { BlankThread, ModuleServer, type ModuleObserver } from './module-server.ts'
 import { prepareModule } from './prepare.ts'
 
 const WATCH_MS = 50
@@ -81,7 +85,7 @@ export class Pool {
         await this.#stop(asked.instance, asked.graceMs)
         return null
       case 'inspect':
-        return inspectModule(bytes, asked.demand)
+        return await this.#inspect(bytes, asked.demand, asked.script)
       case 'list':
         return [...this.#servers].map(([instance, { port }]) => ({ instance, port }))
       case 'usage':
@@ -89,6 +93,20 @@ export class Pool {
       default:
         return asked satisfies never
     }
+  }
+
+  async #inspect(
+    bytes: Uint8Array<ArrayBuffer>,
+    demand: ModuleDemand,
+    script: ScriptSource | null,
+  ): Promise<Inspection> {
+    const inspection = await inspectModule(bytes, demand, script !== null)
+    // One that runs once says by itself what is wrong with it.
+    if (script === null || demand.isRun) return inspection
+    const served = await prepareModule(bytes, planTrial(demand, script))
+    await using server = new ModuleServer(served, this.#takeThread, SILENT)
+    await server.start()
+    return inspection
   }
 
   async #serve(
@@ -164,3 +182,20 @@ export class Pool {
 
 const EMPTY = new Uint8Array(0)
 const OVERHEAD_BYTES = 200
+const SILENT: ModuleObserver = { onLog: () => {}, onBroke: () => {} }
+const TRIAL_MS = 2000
+
+/** A script is loaded, as for serving, to see whether it can be. */
+function planTrial({ entry, memoryBytes }: ModuleDemand, script: ScriptSource): ModulePlan {
+  const limits = {
+    memoryBytes,
+    cpuTimeMs: TRIAL_MS,
+    requestTimeoutMs: TRIAL_MS,
+    outputBytes: 0,
+    inputBytes: 0,
+    files: 0,
+    hostCalls: 1_000_000,
+  }
+  const plan = { task: '', args: [], argv0: '', env: {}, stdout: 'body', isReused: false } as const
+  return { ...plan, entry, limits, outside: NO_OUTSIDE, script }
+}

@@ -1,12 +1,15 @@
 /** From the bytes of a module to what threads serve: judged, limited, compiled. */
 
 import { judgeModule, TABLE_ELEMENTS_MAX } from '../inspect.ts'
-import { importMemory, limitModule } from '../module.ts'
+import { importMemory, keepExports, limitModule } from '../module.ts'
 import type { ModulePlan } from '../protocol.ts'
 import type { ServedModule } from '../run/runner.ts'
+import { ENGINE_EXPORTS } from '../script/engine-exports.ts'
 
 /** Up to 1 MiB, a memory is cleared faster than a new one is mapped. */
 const CLEARED_PAGES_MAX = 16
+/** Of a JavaScript engine, which gets its memory from an image. */
+const ENGINE_PAGES_MAX = 64
 
 /** @throws QuiverError as `judgeModule` and `limitModule` do */
 export async function prepareModule(
@@ -17,7 +20,11 @@ export async function prepareModule(
   const limits = { memoryBytesMax: plan.limits.memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
   // A copy of its own: what came belongs to a larger buffer.
   const limited = Uint8Array.from(limitModule(bytes, limits))
-  const { bytes: given, memory } = importMemory(limited, CLEARED_PAGES_MAX)
+  const isEngine = kind.kind === 'engine'
+  const { bytes: given, memory } = importMemory(
+    isEngine ? keepExports(limited, ENGINE_EXPORTS) : limited,
+    isEngine ? ENGINE_PAGES_MAX : CLEARED_PAGES_MAX,
+  )
   const exported = facts.format === 'core' ? facts.exports : []
   const exports = exported.filter((one) => one.kind === 'function')
   return { module: await WebAssembly.compile(given), memory, kind, exports, links, plan }

@@ -9,9 +9,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 
 import { Connection } from '../http/connection.ts'
 import type { Exchange } from '../http/exchange.ts'
-import type { LogStream } from '../protocol.ts'
-import { createRunner } from '../run/create.ts'
-import { explain, respondFailure } from '../run/failure.ts'
+import type { Failure, LogStream } from '../protocol.ts'
+import { openRunner } from '../run/create.ts'
+import { explain, respondFailure, toFailure } from '../run/failure.ts'
 import { Invoker, isCall } from '../run/invoke.ts'
 import type { Guest, Runner, ServedModule } from '../run/runner.ts'
 
@@ -33,7 +33,7 @@ export type ToThread =
 
 export type FromThread =
   | { readonly type: 'listening'; readonly port: number }
-  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'failed'; readonly error: Failure }
   | { readonly type: 'idle' }
   | {
       readonly type: 'log'
@@ -60,7 +60,7 @@ class ServingThread {
   async serve(message: Extract<ToThread, { type: 'serve' }>): Promise<void> {
     const { served, port } = message
     this.#guest = { ...served, log: writeLog }
-    this.#runner = createRunner(this.#guest)
+    this.#runner = await openRunner(this.#guest)
     const server = createServer({ noDelay: true }, (socket) => {
       const connection = new Connection(socket, this.#answer)
       this.#connections.add(connection)
@@ -131,6 +131,6 @@ parentPort?.on('message', (message: ToThread) => {
     return
   }
   thread.serve(message).catch((thrown: unknown) => {
-    tell({ type: 'failed', message: explain(thrown).message })
+    tell({ type: 'failed', error: toFailure(explain(thrown)) })
   })
 })

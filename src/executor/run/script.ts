@@ -1,0 +1,211 @@
+/** A script that answers requests: loaded once, and as it was then for each request. */
+
+import { assert } from '../../core/assert.ts'
+import { QuiverError } from '../../core/error.ts'
+import type { LogLevel } from '../guest-host.ts'
+import type { Exchange } from '../http/exchange.ts'
+import { EngineException } from '../script/engine.ts'
+import { ScriptImage, type LoadedScript } from '../script/image.ts'
+import type { ScriptLimits, ScriptWorld } from '../script/script-world.ts'
+import { toLines } from '../script/session.ts'
+
+import { goneError } from './command.ts'
+import { breach, inputTooLarge } from './failure.ts'
+import { RequestHost } from './request-host.ts'
+import type { Guest, Runner } from './runner.ts'
+
+const NOTHING = new Uint8Array(0)
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
+// oxlint-disable-next-line eslint/no-control-regex
+const FORBIDDEN = /[\0-\u0008\u000a-\u001f\u007f]|[^\0-\u00ff]/
+/** What says where the answer ends is for the server to say. */
+const FRAMING = /^(?:connection|content-length|keep-alive|trailer|transfer-encoding|upgrade)$/i
+
+export class ScriptRunner implements Runner {
+  readonly #guest: Guest
+  readonly #limits: ScriptLimits
+  readonly #image: ScriptImage
+
+  /** Loads the script. @throws QuiverError that says what is wrong with it, and where */
+  constructor(guest: Guest) {
+    const { module, memory, plan, log } = guest
+    const { script } = plan
+    assert(script !== null && memory !== null, 'a module was judged to be an engine with a script')
+    this.#guest = guest
+    this.#limits = scriptLimits(guest)
+    const world = new LoadingWorld((level, text) => log('stderr', logLine(undefined, level, text)))
+    this.#image = new ScriptImage(module, memory, script, plan.env, world, this.#limits)
+  }
+
+  answer(exchange: Exchange): void | Promise<void> {
+    const { inputBytes } = this.#guest.plan.limits
+    const { contentLength, isChunked } = exchange.head
+    if (contentLength !== null && contentLength > inputBytes) throw inputTooLarge(inputBytes)
+    if (contentLength === null && !isChunked) return this.#run(exchange, NOTHING)
+    const input = exchange.body.readAll(inputBytes)
+    return input instanceof Promise
+      ? this.#answerLater(exchange, input)
+      : this.#run(exchange, input)
+  }
+
+  async #answerLater(exchange: Exchange, reading: Promise<Uint8Array>): Promise<void> {
+    const input = await reading.catch((thrown: unknown) => {
+      throw thrown instanceof RangeError
+        ? inputTooLarge(this.#guest.plan.limits.inputBytes)
+        : thrown
+    })
+    await this.#run(exchange, input)
+  }
+
+  #run(exchange: Exchange, input: Uint8Array): void | Promise<void> {
+    const world = new RequestWorld(this.#guest, exchange)
+    const script = this.#image.open(world, this.#limits)
+    try {
+      script.session.turn((engine) => {
+        const body = input.length === 0 ? [] : [engine.newBytes(input)]
+        engine.call(script.entries.handle, [engine.newString(headOf(exchange)), ...body])
+      })
+    } catch (thrown) {
+      this.#image.close(script)
+      throw world.explain(script.session.explain(thrown))
+    }
+    const end = script.session.awaitEnd()
+    if (end !== undefined) return this.#wait(exchange, script, world, end)
+    this.#image.close(script)
+    if (!exchange.hasBegun) throw stalled()
+    return undefined
+  }
+
+  async #wait(
+    exchange: Exchange,
+    script: LoadedScript,
+    world: RequestWorld,
+    end: Promise<void>,
+  ): Promise<void> {
+    const stop = (): void => script.session.stop(goneError())
+    exchange.gone.addEventListener('abort', stop)
+    try {
+      await end
+    } catch (thrown) {
+      throw world.explain(thrown)
+    } finally {
+      exchange.gone.removeEventListener('abort', stop)
+      this.#image.close(script)
+    }
+    if (!exchange.hasBegun) throw stalled()
+  }
+}
+
+/** Nothing of a request is there while a script is loaded. */
+class LoadingWorld implements ScriptWorld {
+  readonly log: ScriptWorld['log']
+
+  constructor(log: ScriptWorld['log']) {
+    this.log = log
+  }
+
+  respond(): void {}
+
+  reject(): undefined {
+    return undefined
+  }
+
+  fetch(): Promise<never> {
+    return Promise.reject(new TypeError('nothing is fetched while a script is loaded'))
+  }
+}
+
+class RequestWorld implements ScriptWorld {
+  readonly #guest: Guest
+  readonly #exchange: Exchange
+  #host: RequestHost | undefined
+
+  constructor(guest: Guest, exchange: Exchange) {
+    this.#guest = guest
+    this.#exchange = exchange
+  }
+
+  log(level: LogLevel, text: string): void {
+    const requestId = this.#exchange.head.header('x-request-id')
+    this.#guest.log('stderr', logLine(requestId, level, text))
+  }
+
+  respond(status: number, rawHeaders: readonly string[], body: Uint8Array): void {
+    const { outputBytes } = this.#guest.plan.limits
+    if (body.length > outputBytes) {
+      throw breach('OUTPUT_TOO_LARGE', `the answer is longer than ${outputBytes} bytes`)
+    }
+    this.#exchange.respond(status, checkHeaders(rawHeaders), body)
+  }
+
+  reject(trace: string): undefined {
+    this.log('error', `a promise was rejected, and nothing handled it: ${trace}`)
+    return undefined
+  }
+
+  async fetch(url: string, request: Parameters<RequestHost['fetch']>[1]) {
+    this.#host ??= new RequestHost(this.#guest, this.#exchange, NOTHING)
+    return await this.#host.fetch(url, request)
+  }
+
+  /** Writes down where the script failed: whoever asked is told what, and no more. */
+  explain(thrown: unknown): unknown {
+    if (thrown instanceof EngineException) return scriptBroke()
+    const isOfScript = thrown instanceof QuiverError && thrown.reason === 'SCRIPT_ERROR'
+    if (isOfScript && typeof thrown.cause === 'string') this.log('error', thrown.cause)
+    return thrown
+  }
+}
+
+export function scriptLimits({ plan }: Pick<Guest, 'plan'>): ScriptLimits {
+  const { limits } = plan
+  return {
+    cpuTimeMs: limits.cpuTimeMs,
+    waitingMax: limits.files,
+    hostCallsPerSecondMax: limits.hostCalls,
+    answerBytesMax: limits.memoryBytes,
+  }
+}
+
+/** What the prelude reads: method, URL and headers, a line for each. */
+function headOf({ head }: Exchange): string {
+  const protocol = head.header('x-forwarded-proto') === 'https' ? 'https' : 'http'
+  const authority = head.header('host') ?? 'localhost'
+  // A target such as `*`, or a whole URL, is put into the form that scripts expect.
+  const url = head.target.startsWith('/')
+    ? `${protocol}://${authority}${head.target}`
+    : `${protocol}://${authority}/`
+  return `${head.method}\n${URL.parse(url)?.href ?? 'http://localhost/'}\n${toLines(head.rawHeaders)}`
+}
+
+/** @throws QuiverError `unavailable/RESPONSE_INVALID` */
+function checkHeaders(rawHeaders: readonly string[]): readonly string[] {
+  const checked: string[] = []
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const [name = '', value = ''] = [rawHeaders[index], rawHeaders[index + 1]]
+    if (!TOKEN.test(name) || FORBIDDEN.test(value)) throw invalidHeader(name)
+    if (!FRAMING.test(name)) checked.push(name, value)
+  }
+  return checked
+}
+
+function logLine(requestId: string | undefined, level: string, text: string): Uint8Array {
+  const prefix = requestId === undefined ? level : `${requestId} ${level}`
+  return Buffer.from(`${prefix}: ${text}\n`)
+}
+
+function invalidHeader(name: string): QuiverError {
+  const message = `"${name.slice(0, 60)}" is not a header that can be sent`
+  return new QuiverError('unavailable', 'RESPONSE_INVALID', message)
+}
+
+function stalled(): QuiverError {
+  const message = 'the script waits for something that will never come, and has not answered'
+  return new QuiverError('unavailable', 'SCRIPT_STALLED', message, {
+    hint: 'Make sure that every promise it awaits is resolved by something.',
+  })
+}
+
+function scriptBroke(): QuiverError {
+  return new QuiverError('unavailable', 'SCRIPT_ERROR', 'the script failed')
+}
