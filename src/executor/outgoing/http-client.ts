@@ -56,6 +56,8 @@ export async function exchangeOver(
   try {
     signal.throwIfAborted()
     const outgoing = open(connection, request, { host, target, headers, signal })
+    // It was paused behind what egress said, and the client does not resume what it did not pause.
+    outgoing.on('socket', () => connection.resume())
     outgoing.on('response', resolve)
     outgoing.on('error', (cause) => reject(broke(host, cause)))
     outgoing.end(request.body)
