@@ -147,7 +147,7 @@ async function readBody(
 function tooLarge(host: string, bytesMax: number): QuiverError {
   const message = `the answer of ${host} is longer than the ${bytesMax} bytes that are left for it`
   return new QuiverError('resource_exhausted', 'ANSWER_TOO_LARGE', message, {
-    hint: 'Free buffers that are no longer needed, or raise limits.memory.',
+    hint: 'Free buffers that are no longer needed, or raise limits.body or limits.memory.',
   })
 }
 

@@ -18,6 +18,8 @@ export interface OutsideContext {
   /** Nobody waits for the answer any more. */
   readonly gone: AbortSignal
   readonly timeoutMs: number
+  /** Whatever is given to a guest as a whole is this long at most. */
+  readonly inputBytesMax: number
 }
 
 const OK = 200
@@ -79,13 +81,15 @@ export class Outside {
     path: string,
     request: OutgoingRequest,
   ): Promise<IncomingResponse> {
-    const { plan, gone, timeoutMs } = this.#context
+    const { plan, gone, timeoutMs, inputBytesMax } = this.#context
     const headers = target.task === null ? [] : this.#describeCaller()
     const timeout = AbortSignal.timeout(timeoutMs)
     const signal = AbortSignal.any([gone, timeout])
     try {
       const connection = await dial(target, plan, signal)
-      return await exchangeOver(connection, request, { host, target: path, headers, signal })
+      const answerBytesMax = Math.min(request.answerBytesMax, inputBytesMax)
+      const limited = { ...request, answerBytesMax }
+      return await exchangeOver(connection, limited, { host, target: path, headers, signal })
     } catch (thrown) {
       if (timeout.aborted) throw timedOut(host, timeoutMs)
       throw thrown

@@ -103,6 +103,7 @@ export class RequestHost implements GuestHost {
       requestId: this.#requestId,
       gone: this.#exchange.gone,
       timeoutMs: plan.limits.requestTimeoutMs,
+      inputBytesMax: plan.limits.inputBytes,
     })
   }
 }
