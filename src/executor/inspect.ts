@@ -41,21 +41,30 @@ export function judgeModule(bytes: Uint8Array<ArrayBuffer>): JudgedModule {
 /**
  * All that would fail later: at the start of an instance, or with its first request.
  *
- * @throws QuiverError as `judgeModule` and `limitModule`; `invalid_argument/MODULE_ENTRY_MISSING`, `invalid_argument/MODULE_NOT_A_COMMAND`
+ * @throws QuiverError as `judgeModule`, `limitModule` and `prepareComponent`; `invalid_argument/MODULE_ENTRY_MISSING`, `invalid_argument/MODULE_NOT_A_COMMAND`
  */
-export function inspectModule(
+export async function inspectModule(
   bytes: Uint8Array<ArrayBuffer>,
   { entry, memoryBytes, isRun }: ModuleDemand,
   hasScript: boolean,
-): Inspection {
+): Promise<Inspection> {
   const { facts, kind, links } = judgeModule(bytes)
-  if (isRun && kind.kind !== 'command' && kind.kind !== 'engine') throw notACommand(kind.kind)
+  if (isRun && !isRunnable(kind)) throw notACommand(kind)
   if ((kind.kind === 'engine') !== hasScript) throw wrongEngine(hasScript)
   assertEntry(facts, kind, entry)
-  if (facts.format === 'core') {
-    limitModule(bytes, { memoryBytesMax: memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX })
+  const limits = { memoryBytesMax: memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
+  if (facts.format === 'core') limitModule(bytes, limits)
+  if (kind.kind === 'component') {
+    const { prepareComponent } = await import('./component/prepare.ts')
+    await prepareComponent(bytes, kind, limits)
   }
   return describeModule({ facts, kind, links })
+}
+
+/** Whether it is a program that runs once. */
+export function isRunnable(kind: ModuleKind): boolean {
+  if (kind.kind === 'component') return kind.world === 'wasi:cli/command'
+  return kind.kind === 'command' || kind.kind === 'engine'
 }
 
 function wrongEngine(hasScript: boolean): QuiverError {
@@ -71,8 +80,9 @@ function wrongEngine(hasScript: boolean): QuiverError {
   })
 }
 
-export function notACommand(kind: string): QuiverError {
-  const message = `the module is a ${kind}, not a command: it has nothing to run`
+export function notACommand(kind: ModuleKind): QuiverError {
+  const what = kind.kind === 'component' ? `component of world ${kind.world}` : kind.kind
+  const message = `the module is a ${what}, not a command: it has nothing to run`
   return new QuiverError('invalid_argument', 'MODULE_NOT_A_COMMAND', message, {
     hint: 'Deploy it with [http] in its manifest and send it a request, or call an export with "quiver invoke".',
   })

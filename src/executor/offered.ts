@@ -4,6 +4,7 @@ import { GUEST_FUNCTIONS } from '../guest/functions.ts'
 
 import type { FunctionType } from './facts.ts'
 import type { Offered } from './module.ts'
+import { INTERFACE_NAMES } from './wasi02/names.ts'
 
 /** Parameters of each function, `i` for i32 and `I` for i64; all return an error number but `proc_exit`. */
 const WASI: Readonly<Record<string, string>> = {
@@ -64,7 +65,7 @@ export const OFFERED: Offered = {
     ['wasi_unstable', new Map([...wasi].filter(([name]) => name !== 'sock_accept'))],
     ...hostModules(),
   ]),
-  interfaces: new Set(),
+  interfaces: new Set(INTERFACE_NAMES),
 }
 
 function hostModules(): readonly (readonly [string, ReadonlyMap<string, FunctionType>])[] {

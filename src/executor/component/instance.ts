@@ -4,6 +4,7 @@
  */
 
 import { trap } from '../trap.ts'
+import { tellingTurns, type Turns } from '../turns.ts'
 
 import { Conversion, type CoreValue } from './conversion.ts'
 import type { FunctionCodec } from './function-codec.ts'
@@ -15,18 +16,27 @@ import type { CoreItem, ResourceType } from './types.ts'
 
 type CoreFunction = (...args: readonly CoreValue[]) => unknown
 
+/** Who keeps watch over an instance. */
+export interface Watch {
+  readonly turns: Turns | null
+  /** The guest calls the host. @returns why it has to end, if it called too often */
+  count(): Error | null
+}
+
 export class ComponentInstance<W> {
   readonly #program: ComponentProgram<W>
   readonly #world: W
+  readonly #watch: Watch
   readonly #instances: WebAssembly.Exports[] = []
   readonly #canons: WebAssembly.ImportValue[] = []
   readonly #handles: Handles[] = []
   #ending: { readonly thrown: unknown } | undefined
   #stopped: PromiseWithResolvers<never> | undefined
 
-  constructor(program: ComponentProgram<W>, world: W) {
+  constructor(program: ComponentProgram<W>, world: W, watch: Watch) {
     this.#program = program
     this.#world = world
+    this.#watch = watch
     for (const { module, imports } of program.plan.steps) {
       // Without prototype: names are whatever the component says, `__proto__` too.
       const values: WebAssembly.Imports = Object.create(null)
@@ -57,6 +67,17 @@ export class ComponentInstance<W> {
   stop(error: Error): void {
     this.#ending ??= { thrown: error }
     this.#stopped?.reject(error)
+  }
+
+  /** Those that its core modules export. */
+  get memories(): readonly WebAssembly.Memory[] {
+    const memories = new Set<WebAssembly.Memory>()
+    for (const exports of this.#instances) {
+      for (const value of Object.values(exports)) {
+        if (value instanceof WebAssembly.Memory) memories.add(value)
+      }
+    }
+    return [...memories]
   }
 
   /** Gives back what it still holds of the host. */
@@ -140,7 +161,9 @@ export class ComponentInstance<W> {
       return codec.lowerResult(cx, value, flat)
     }
     const guarded = this.#guarded(call)
-    return host.mayWait ? new WebAssembly.Suspending(guarded) : guarded
+    if (!host.mayWait) return guarded
+    const { turns } = this.#watch
+    return new WebAssembly.Suspending(turns === null ? guarded : tellingTurns(turns, guarded))
   }
 
   async #settle(
@@ -207,6 +230,8 @@ export class ComponentInstance<W> {
     return (...args) => {
       try {
         this.#assertRunning()
+        const refusal = this.#watch.count()
+        if (refusal !== null) throw refusal
         return call(...args)
       } catch (thrown) {
         return this.#end(thrown)

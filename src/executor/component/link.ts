@@ -54,6 +54,7 @@ class Linker {
   readonly #canons: CanonPlan[] = []
   readonly #imports = new Set<HostFunctionPlan>()
   #owners = 0
+  #memories = 0
   #definitionsLeft = DEFINITIONS_MAX
 
   constructor(bytes: Uint8Array) {
@@ -77,7 +78,7 @@ class Linker {
       canons: this.#canons,
       imports: [...this.#imports],
       exports,
-      owners: this.#owners,
+      memories: this.#memories,
     }
   }
 
@@ -171,6 +172,7 @@ class Linker {
     if (this.#steps.length === INSTANCES_MAX) {
       throw unsupported(`more than ${INSTANCES_MAX} core instances`)
     }
+    this.#memories += linked.facts.memories.filter(({ isImported }) => !isImported).length
     const of = this.#steps.push({ module: item.module, imports }) - 1
     return { sort: 'core instance', of }
   }

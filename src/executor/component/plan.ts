@@ -15,8 +15,8 @@ export interface ComponentPlan {
   readonly imports: readonly HostFunctionPlan[]
   /** By interface with version, `#`, and function: `wasi:cli/run@0.2.3#run`. */
   readonly exports: Readonly<Record<string, LiftPlan>>
-  /** How many component instances there are, each with a table of handles of its own. */
-  readonly owners: number
+  /** How many memories all core instances make. */
+  readonly memories: number
 }
 
 export interface ModuleRange {

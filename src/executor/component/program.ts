@@ -4,8 +4,8 @@ import { QuiverError } from '../../core/error.ts'
 
 import { Codecs, FunctionCodec } from './function-codec.ts'
 import type { FindHostFunction, HostFunction } from './host.ts'
-import { ComponentInstance } from './instance.ts'
-import type { ComponentPlan, LiftPlan } from './plan.ts'
+import { ComponentInstance, type Watch } from './instance.ts'
+import type { ComponentPlan } from './plan.ts'
 import type { FunctionType } from './types.ts'
 
 export class ComponentProgram<W> {
@@ -27,16 +27,8 @@ export class ComponentProgram<W> {
   }
 
   /** A fresh instance, of all its core modules. @throws whatever their start functions end with */
-  instantiate(world: W): ComponentInstance<W> {
-    return new ComponentInstance(this, world)
-  }
-
-  /** @throws QuiverError `invalid_argument/MODULE_KIND_UNKNOWN` */
-  lifted(interfaceName: string, name: string): LiftPlan {
-    const found = this.plan.exports[`${interfaceName}#${name}`]
-    if (found !== undefined) return found
-    const message = `the component exports no function ${name} of ${interfaceName}`
-    throw new QuiverError('invalid_argument', 'MODULE_KIND_UNKNOWN', message)
+  instantiate(world: W, watch: Watch): ComponentInstance<W> {
+    return new ComponentInstance(this, world, watch)
   }
 
   codecOf(type: FunctionType): FunctionCodec {

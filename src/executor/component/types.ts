@@ -1,5 +1,7 @@
 /** Types of the component model, resolved: no indices, no aliases. Plain data, so that a plan can be handed to a thread. */
 
+import { createHash } from 'node:crypto'
+
 export type ValueType =
   | { readonly kind: 'primitive'; readonly primitive: PrimitiveKind }
   | { readonly kind: 'record'; readonly fields: readonly NamedType[] }
@@ -56,6 +58,11 @@ export interface ResourceType {
 export type CoreItem =
   | { readonly from: 'instance'; readonly instance: number; readonly name: string }
   | { readonly from: 'canon'; readonly index: number }
+
+/** Short, and equal for equal types alone. */
+export function hashSignature(type: FunctionType): string {
+  return createHash('sha256').update(describeFunction(type)).digest('hex').slice(0, 16)
+}
 
 /** As WIT writes it, with names of resources of the host in full: equal texts are equal types. */
 export function describeFunction({ params, result }: FunctionType): string {

@@ -33,7 +33,8 @@ const TOOLCHAINS: ReadonlyMap<string, string> = new Map([
 ])
 const ABORT = 'AssemblyScript: build with --use abort=, or with @assemblyscript/wasi-shim'
 const NUMBERS: ReadonlySet<string> = new Set(['i32', 'i64', 'f32', 'f64'])
-const VERSION = /^(.*)@0\.2\.\d+(?:-[\w.-]+)?$/
+/** Of WASI 0.2, or a draft of an interface that has no version yet. */
+const VERSION = /^(.*?)(?:@0\.2\.\d+(?:-[\w.-]+)?|@0\.1\.0-draft[\w.-]*)?$/
 const LISTED_MAX = 20
 const SUGGESTED_LENGTH_MAX = 64
 

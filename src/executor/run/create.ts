@@ -1,7 +1,6 @@
 /** Chooses what answers the requests of a module, by its kind. */
 
 import { AssertionFailed } from '../../core/assert.ts'
-import { QuiverError } from '../../core/error.ts'
 
 import { CommandRunner } from './command.ts'
 import { FunctionRunner } from './function.ts'
@@ -9,11 +8,15 @@ import { ReactorRunner } from './reactor.ts'
 import type { Guest, Runner } from './runner.ts'
 
 /**
- * Also for an engine with its script, which is loaded, and for whose sake alone the code for scripts is.
+ * Also for an engine with its script, which is loaded, and for components: the code for either is loaded for its sake alone.
  *
  * @throws QuiverError as `createRunner`, and whatever is wrong with the script
  */
 export async function openRunner(guest: Guest): Promise<Runner> {
+  if (guest.kind.kind === 'component') {
+    const { ComponentRunner } = await import('./component.ts')
+    return new ComponentRunner(guest)
+  }
   if (guest.kind.kind !== 'engine') return createRunner(guest)
   const { ScriptRunner } = await import('./script.ts')
   return new ScriptRunner(guest)
@@ -32,14 +35,8 @@ export function createRunner(guest: Guest): Runner {
         ? new ReactorRunner()
         : new FunctionRunner(guest, guest.plan.entry)
     case 'engine':
-      throw new AssertionFailed('an engine is opened by openRunner')
     case 'component':
-      throw new QuiverError(
-        'unimplemented',
-        'COMPONENT_UNSUPPORTED',
-        'components cannot be served yet',
-        { hint: 'Build a core module for wasip1.' },
-      )
+      throw new AssertionFailed(`a module of kind ${kind.kind} is opened by openRunner`)
     default:
       return kind satisfies never
   }

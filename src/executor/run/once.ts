@@ -3,10 +3,10 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 
-import { judgeModule, notACommand, TABLE_ELEMENTS_MAX } from '../inspect.ts'
+import { isRunnable, judgeModule, notACommand, TABLE_ELEMENTS_MAX } from '../inspect.ts'
 import { limitModule } from '../module.ts'
 import type { ModulePlan } from '../protocol.ts'
-import type { ByteSource } from '../wasi/streams.ts'
+import type { ByteSink, ByteSource } from '../wasi/streams.ts'
 import { Wasi, WasiExit } from '../wasi/wasi.ts'
 
 import { ModuleBinding } from './binding.ts'
@@ -14,25 +14,25 @@ import { explain } from './failure.ts'
 
 /** As a shell has it for a program that a signal ended: a trap is the guest's SIGABRT. */
 const TRAPPED = 134
+const ENTRY = '_start'
+
+/** A command with its world, ready to run. */
+export interface OnceGuest extends Disposable {
+  /** @throws WasiExit, or whatever it failed with */
+  run(): Promise<void>
+}
+
+export interface Stdio {
+  readonly stdin: ByteSource
+  readonly stdout: ByteSink
+  readonly stderr: ByteSink
+}
 
 /** @returns the status, 0 to 255. @throws QuiverError when the module cannot run at all */
 export async function runOnce(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan): Promise<number> {
-  const { kind } = judgeModule(bytes)
-  if (kind.kind !== 'command') throw notACommand(kind.kind)
-  const limits = { memoryBytesMax: plan.limits.memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
-  const module = await WebAssembly.compile(Uint8Array.from(limitModule(bytes, limits)))
-  const binding = new ModuleBinding(module, null, [])
-  const wasi = new Wasi({
-    args: [plan.argv0, ...plan.args],
-    env: plan.env,
-    stdin: new StdinSource(),
-    stdout: sinkOf(process.stdout),
-    stderr: sinkOf(process.stderr),
-    fdsMax: plan.limits.files,
-  })
+  using guest = await openGuest(bytes, plan)
   try {
-    const instance = binding.instantiate(wasi, null)
-    await instance.callWaiting(kind.entry)
+    await guest.run()
     return 0
   } catch (thrown) {
     if (thrown instanceof WasiExit) return thrown.status
@@ -40,8 +40,30 @@ export async function runOnce(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan):
     process.stderr.write(`quiver: ${message} (${reason})\n`)
     return TRAPPED
   } finally {
-    wasi.close()
     process.stdin.destroy()
+  }
+}
+
+async function openGuest(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan): Promise<OnceGuest> {
+  const { kind } = judgeModule(bytes)
+  if (!isRunnable(kind)) throw notACommand(kind)
+  const limits = { memoryBytesMax: plan.limits.memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
+  const stdio = {
+    stdin: new StdinSource(),
+    stdout: sinkOf(process.stdout),
+    stderr: sinkOf(process.stderr),
+  }
+  if (kind.kind === 'component') {
+    const { openComponentOnce } = await import('./component-once.ts')
+    return await openComponentOnce(bytes, limits, kind, plan, stdio)
+  }
+  const module = await WebAssembly.compile(Uint8Array.from(limitModule(bytes, limits)))
+  const binding = new ModuleBinding(module, null, [])
+  const args = [plan.argv0, ...plan.args]
+  const wasi = new Wasi({ ...stdio, args, env: plan.env, fdsMax: plan.limits.files })
+  return {
+    run: async () => void (await binding.instantiate(wasi, null).callWaiting(ENTRY)),
+    [Symbol.dispose]: () => wasi.close(),
   }
 }
 

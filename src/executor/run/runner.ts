@@ -1,9 +1,12 @@
 /** What answers the requests of one module: made once for each thread, by the kind of the module. */
 
+import type { PreparedComponent } from '../component/prepare.ts'
 import type { ExportFact } from '../facts.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { Link, MemorySize, ModuleKind } from '../module.ts'
 import type { LogStream, ModulePlan } from '../protocol.ts'
+
+import type { Budget } from './budget.ts'
 
 export interface Runner {
   /**
@@ -16,8 +19,10 @@ export interface Runner {
 
 /** A module that threads serve; what is known of it goes from thread to thread as it is. */
 export interface ServedModule {
-  /** With its limits written into it. */
+  /** With its limits written into it. Of a component, the first of its core modules. */
   readonly module: WebAssembly.Module
+  /** Null: the module is no component. */
+  readonly component: PreparedComponent | null
   /** What the module imports as its memory; null: it makes its own. */
   readonly memory: MemorySize | null
   readonly kind: ModuleKind
@@ -25,12 +30,16 @@ export interface ServedModule {
   readonly exports: readonly ExportFact[]
   /** Imports that other tasks answer. */
   readonly links: readonly Link[]
+  /** How many memories each instance has. */
+  readonly memories: number
   readonly plan: ModulePlan
 }
 
 /** What all runners get. */
 export interface Guest extends ServedModule {
   readonly log: Log
+  /** What all instances of the module may have together; null: there is only one. */
+  readonly budget: Budget | null
 }
 
 /** Takes over `bytes`. */

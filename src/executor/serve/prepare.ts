@@ -1,5 +1,6 @@
 /** From the bytes of a module to what threads serve: judged, limited, compiled. */
 
+import { assert } from '../../core/assert.ts'
 import { judgeModule, TABLE_ELEMENTS_MAX } from '../inspect.ts'
 import { importMemory, keepExports, limitModule } from '../module.ts'
 import type { ModulePlan } from '../protocol.ts'
@@ -18,6 +19,15 @@ export async function prepareModule(
 ): Promise<ServedModule> {
   const { facts, kind, links } = judgeModule(bytes)
   const limits = { memoryBytesMax: plan.limits.memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
+  if (kind.kind === 'component') {
+    const { prepareComponent } = await import('../component/prepare.ts')
+    const component = await prepareComponent(bytes, kind, limits)
+    const { modules, memories } = component
+    const [module] = modules
+    assert(module !== undefined, 'a component without core modules was refused')
+    return { module, component, memory: null, kind, exports: [], links, memories, plan }
+  }
+  assert(facts.format === 'core', 'all else is a component')
   // A copy of its own: what came belongs to a larger buffer.
   const limited = Uint8Array.from(limitModule(bytes, limits))
   const isEngine = kind.kind === 'engine'
@@ -25,7 +35,8 @@ export async function prepareModule(
     isEngine ? keepExports(limited, ENGINE_EXPORTS) : limited,
     isEngine ? ENGINE_PAGES_MAX : CLEARED_PAGES_MAX,
   )
-  const exported = facts.format === 'core' ? facts.exports : []
-  const exports = exported.filter((one) => one.kind === 'function')
-  return { module: await WebAssembly.compile(given), memory, kind, exports, links, plan }
+  const exports = facts.exports.filter((one) => one.kind === 'function')
+  const memories = facts.memories.length
+  const module = await WebAssembly.compile(given)
+  return { module, component: null, memory, kind, exports, links, memories, plan }
 }

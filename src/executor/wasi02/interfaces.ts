@@ -7,6 +7,7 @@ import type { HostCall, HostFunction } from '../component/host.ts'
 import { FILESYSTEM_TYPES, PREOPENS } from './filesystem.ts'
 import { HTTP_TYPES, OUTGOING_HANDLER } from './http.ts'
 import { ERROR, POLL, STREAMS } from './io.ts'
+import type { InterfaceName } from './names.ts'
 import * as system from './system.ts'
 import type { World } from './world.ts'
 
@@ -21,42 +22,42 @@ const CREATE_SOCKET = (): never => {
   throw DENIED
 }
 
-const INTERFACES: ReadonlyMap<string, Interface> = new Map([
-  ['wasi:cli/environment', system.ENVIRONMENT],
-  ['wasi:cli/exit', system.EXIT],
-  ['wasi:cli/stderr', system.STDERR],
-  ['wasi:cli/stdin', system.STDIN],
-  ['wasi:cli/stdout', system.STDOUT],
-  ['wasi:cli/terminal-input', NOTHING],
-  ['wasi:cli/terminal-output', NOTHING],
-  ['wasi:cli/terminal-stderr', system.TERMINAL_STDERR],
-  ['wasi:cli/terminal-stdin', system.TERMINAL_STDIN],
-  ['wasi:cli/terminal-stdout', system.TERMINAL_STDOUT],
-  ['wasi:clocks/monotonic-clock', system.MONOTONIC_CLOCK],
-  ['wasi:clocks/wall-clock', system.WALL_CLOCK],
-  ['wasi:config/runtime', system.CONFIG],
-  ['wasi:config/store', system.CONFIG],
-  ['wasi:filesystem/preopens', PREOPENS],
-  ['wasi:filesystem/types', FILESYSTEM_TYPES],
-  ['wasi:http/outgoing-handler', OUTGOING_HANDLER],
-  ['wasi:http/types', HTTP_TYPES],
-  ['wasi:io/error', ERROR],
-  ['wasi:io/poll', POLL],
-  ['wasi:io/streams', STREAMS],
-  ['wasi:logging/logging', system.LOGGING],
-  ['wasi:random/insecure', system.INSECURE],
-  ['wasi:random/insecure-seed', system.INSECURE_SEED],
-  ['wasi:random/random', system.RANDOM],
-  ['wasi:sockets/instance-network', INSTANCE_NETWORK],
-  ['wasi:sockets/ip-name-lookup', { 'resolve-addresses': CREATE_SOCKET }],
-  ['wasi:sockets/network', NOTHING],
-  ['wasi:sockets/tcp', NOTHING],
-  ['wasi:sockets/tcp-create-socket', { 'create-tcp-socket': CREATE_SOCKET }],
-  ['wasi:sockets/udp', NOTHING],
-  ['wasi:sockets/udp-create-socket', { 'create-udp-socket': CREATE_SOCKET }],
-])
+const BY_NAME: Readonly<Record<InterfaceName, Interface>> = {
+  'wasi:cli/environment': system.ENVIRONMENT,
+  'wasi:cli/exit': system.EXIT,
+  'wasi:cli/stderr': system.STDERR,
+  'wasi:cli/stdin': system.STDIN,
+  'wasi:cli/stdout': system.STDOUT,
+  'wasi:cli/terminal-input': NOTHING,
+  'wasi:cli/terminal-output': NOTHING,
+  'wasi:cli/terminal-stderr': system.TERMINAL_STDERR,
+  'wasi:cli/terminal-stdin': system.TERMINAL_STDIN,
+  'wasi:cli/terminal-stdout': system.TERMINAL_STDOUT,
+  'wasi:clocks/monotonic-clock': system.MONOTONIC_CLOCK,
+  'wasi:clocks/wall-clock': system.WALL_CLOCK,
+  'wasi:config/runtime': system.CONFIG,
+  'wasi:config/store': system.CONFIG,
+  'wasi:filesystem/preopens': PREOPENS,
+  'wasi:filesystem/types': FILESYSTEM_TYPES,
+  'wasi:http/outgoing-handler': OUTGOING_HANDLER,
+  'wasi:http/types': HTTP_TYPES,
+  'wasi:io/error': ERROR,
+  'wasi:io/poll': POLL,
+  'wasi:io/streams': STREAMS,
+  'wasi:logging/logging': system.LOGGING,
+  'wasi:random/insecure': system.INSECURE,
+  'wasi:random/insecure-seed': system.INSECURE_SEED,
+  'wasi:random/random': system.RANDOM,
+  'wasi:sockets/instance-network': INSTANCE_NETWORK,
+  'wasi:sockets/ip-name-lookup': { 'resolve-addresses': CREATE_SOCKET },
+  'wasi:sockets/network': NOTHING,
+  'wasi:sockets/tcp': NOTHING,
+  'wasi:sockets/tcp-create-socket': { 'create-tcp-socket': CREATE_SOCKET },
+  'wasi:sockets/udp': NOTHING,
+  'wasi:sockets/udp-create-socket': { 'create-udp-socket': CREATE_SOCKET },
+}
 
-export const INTERFACE_NAMES: ReadonlySet<string> = new Set(INTERFACES.keys())
+const INTERFACES: ReadonlyMap<string, Interface> = new Map(Object.entries(BY_NAME))
 
 const WAITING: ReadonlySet<string> = new Set([
   'wasi:io/poll poll',

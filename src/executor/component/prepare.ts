@@ -1,0 +1,116 @@
+/** From the bytes of a component to what threads serve: taken apart, checked, limited, compiled. */
+
+import { QuiverError } from '../../core/error.ts'
+import { limitModule, type ModuleLimits, type World } from '../module.ts'
+import { findHostFunction } from '../wasi02/interfaces.ts'
+import { SIGNATURES } from '../wasi02/signatures.ts'
+
+import { planComponent } from './link.ts'
+import type { ComponentPlan, LiftPlan } from './plan.ts'
+import { describeFunction, hashSignature } from './types.ts'
+
+const LISTED_MAX = 10
+
+/** Goes from thread to thread as it is. */
+export interface PreparedComponent {
+  readonly plan: ComponentPlan
+  /** With their limits written into them, as `plan.modules` counts them. */
+  readonly modules: readonly WebAssembly.Module[]
+  /** How many memories each instance has. */
+  readonly memories: number
+}
+
+/** What the worlds export, each with the type of its function. */
+const ENTRIES: Readonly<Record<World, string>> = {
+  'wasi:http/proxy':
+    '(own<wasi:http/types/incoming-request>, own<wasi:http/types/response-outparam>)',
+  'wasi:cli/command': '() -> result<_, _>',
+}
+
+/**
+ * All that would fail when it is instantiated, or called.
+ *
+ * @throws QuiverError as `planComponent` and `limitModule`; `invalid_argument/MODULE_IMPORTS_UNKNOWN`, `invalid_argument/MODULE_INVALID`
+ */
+function checkComponent(
+  bytes: Uint8Array,
+  entry: ComponentEntry,
+  limits: ModuleLimits,
+): ComponentPlan {
+  const plan = planComponent(bytes)
+  const { type } = liftedFunction(plan, entry)
+  if (describeFunction(type) !== ENTRIES[entry.world]) {
+    throw wrongType(`${entry.export} exports`, describeFunction(type))
+  }
+  const unknown = plan.imports.filter(
+    (one) => findHostFunction(one.interface, one.name) === undefined,
+  )
+  if (unknown.length > 0) throw nobodyOffers(unknown)
+  for (const one of plan.imports) {
+    if (SIGNATURES[one.interface]?.[one.name] === hashSignature(one.type)) continue
+    throw wrongType(`${one.interface} offers ${one.name}`, describeFunction(one.type))
+  }
+  for (const { start, end } of plan.modules) limitModule(bytes.subarray(start, end), limits)
+  return plan
+}
+
+/** What is called for a request or a run. */
+export interface ComponentEntry {
+  readonly world: World
+  /** Interface with version. */
+  readonly export: string
+}
+
+const FUNCTIONS: Readonly<Record<World, string>> = {
+  'wasi:http/proxy': 'handle',
+  'wasi:cli/command': 'run',
+}
+
+/** @throws QuiverError `invalid_argument/MODULE_KIND_UNKNOWN` */
+export function liftedFunction(plan: ComponentPlan, entry: ComponentEntry): LiftPlan {
+  const name = FUNCTIONS[entry.world]
+  const found = plan.exports[`${entry.export}#${name}`]
+  if (found !== undefined) return found
+  const message = `the component exports no function ${name} of ${entry.export}`
+  throw new QuiverError('invalid_argument', 'MODULE_KIND_UNKNOWN', message)
+}
+
+/** @throws QuiverError as `checkComponent`; `invalid_argument/MODULE_INVALID` */
+export async function prepareComponent(
+  bytes: Uint8Array,
+  entry: ComponentEntry,
+  limits: ModuleLimits,
+): Promise<PreparedComponent> {
+  const plan = checkComponent(bytes, entry, limits)
+  const compiling = plan.modules.map(async ({ start, end }) => {
+    const limited = Uint8Array.from(limitModule(bytes.subarray(start, end), limits))
+    return await WebAssembly.compile(limited).catch(explainInvalid)
+  })
+  return { plan, modules: await Promise.all(compiling), memories: plan.memories }
+}
+
+function nobodyOffers(unknown: ComponentPlan['imports']): QuiverError {
+  const names = unknown
+    .slice(0, LISTED_MAX)
+    .map((one) => `"${one.name.slice(0, 100)}" of ${one.interface.slice(0, 100)}`)
+  const more = unknown.length > LISTED_MAX ? `; and ${unknown.length - LISTED_MAX} more` : ''
+  const message = `nobody offers what the component imports: ${names.join('; ')}${more}`
+  return new QuiverError('invalid_argument', 'MODULE_IMPORTS_UNKNOWN', message, {
+    hint: 'Build it for WASI 0.2 without features that are marked as unstable.',
+  })
+}
+
+function explainInvalid(thrown: unknown): never {
+  const why = thrown instanceof Error ? thrown.message : 'it is not valid'
+  const message = `a core module of the component cannot run: ${why}`
+  throw new QuiverError('invalid_argument', 'MODULE_INVALID', message, {
+    hint: 'Build it again, and check it with "wasm-tools validate".',
+  })
+}
+
+function wrongType(what: string, type: string): QuiverError {
+  const message = `the component has another type for what ${what}: ${type.slice(0, 500)}`
+  return new QuiverError('invalid_argument', 'MODULE_INVALID', message, {
+    hint: 'Build it against the published WIT of WASI 0.2.',
+  })
+}

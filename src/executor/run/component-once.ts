@@ -1,0 +1,46 @@
+/** A component of world `wasi:cli/command` that runs once, with the stdio of its process. */
+
+import { type ComponentEntry, liftedFunction, prepareComponent } from '../component/prepare.ts'
+import { ComponentProgram } from '../component/program.ts'
+import type { ModuleLimits } from '../module.ts'
+import type { ModulePlan } from '../protocol.ts'
+import { WasiExit } from '../wasi/wasi-exit.ts'
+import { findHostFunction } from '../wasi02/interfaces.ts'
+import { World } from '../wasi02/world.ts'
+
+import { isError } from './component-result.ts'
+import type { OnceGuest, Stdio } from './once.ts'
+
+/** It runs alone, and as long as its run may. */
+const UNWATCHED = { turns: null, count: () => null }
+
+/** @throws QuiverError as `prepareComponent`, or whatever its core modules begin with */
+export async function openComponentOnce(
+  bytes: Uint8Array,
+  limits: ModuleLimits,
+  entry: ComponentEntry,
+  plan: ModulePlan,
+  stdio: Stdio,
+): Promise<OnceGuest> {
+  const prepared = await prepareComponent(bytes, entry, limits)
+  const program = new ComponentProgram(prepared.plan, prepared.modules, findHostFunction)
+  const world = new World({
+    ...stdio,
+    args: [plan.argv0, ...plan.args],
+    env: plan.env,
+    filesMax: plan.limits.files,
+    answerBytesMax: plan.limits.outputBytes,
+    log: (level, context, message) => {
+      const text = Buffer.from(`${level}: ${context === '' ? '' : `${context}: `}${message}\n`)
+      void stdio.stderr.write(text)
+    },
+  })
+  const run = liftedFunction(prepared.plan, entry)
+  const instance = program.instantiate(world, UNWATCHED)
+  return {
+    run: async () => {
+      if (isError(await instance.call(run, []))) throw new WasiExit(1)
+    },
+    [Symbol.dispose]: () => instance.close(),
+  }
+}

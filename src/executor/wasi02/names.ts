@@ -1,0 +1,38 @@
+/** The interfaces of WASI 0.2 that components may import: names alone, so that whoever judges modules loads no more. */
+
+export const INTERFACE_NAMES = [
+  'wasi:cli/environment',
+  'wasi:cli/exit',
+  'wasi:cli/stderr',
+  'wasi:cli/stdin',
+  'wasi:cli/stdout',
+  'wasi:cli/terminal-input',
+  'wasi:cli/terminal-output',
+  'wasi:cli/terminal-stderr',
+  'wasi:cli/terminal-stdin',
+  'wasi:cli/terminal-stdout',
+  'wasi:clocks/monotonic-clock',
+  'wasi:clocks/wall-clock',
+  'wasi:config/runtime',
+  'wasi:config/store',
+  'wasi:filesystem/preopens',
+  'wasi:filesystem/types',
+  'wasi:http/outgoing-handler',
+  'wasi:http/types',
+  'wasi:io/error',
+  'wasi:io/poll',
+  'wasi:io/streams',
+  'wasi:logging/logging',
+  'wasi:random/insecure',
+  'wasi:random/insecure-seed',
+  'wasi:random/random',
+  'wasi:sockets/instance-network',
+  'wasi:sockets/ip-name-lookup',
+  'wasi:sockets/network',
+  'wasi:sockets/tcp',
+  'wasi:sockets/tcp-create-socket',
+  'wasi:sockets/udp',
+  'wasi:sockets/udp-create-socket',
+] as const
+
+export type InterfaceName = (typeof INTERFACE_NAMES)[number]
