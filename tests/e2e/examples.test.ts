@@ -7,6 +7,7 @@ import { after, before, suite, test } from 'node:test'
 
 import { ChatGuest } from './chat-guest.ts'
 import { ROOT, TestNode } from './harness.ts'
+import { WASM_EXAMPLES } from './wasm-examples.ts'
 
 /** Examples whose program comes from a Debian package: what tells that it is there. */
 const NEEDS: Readonly<Record<string, string>> = {
@@ -16,11 +17,20 @@ const NEEDS: Readonly<Record<string, string>> = {
   'python-web': '/usr/bin/python3',
   'python-packages': '/usr/lib/python3/dist-packages/itsdangerous',
   'static-c': '/usr/bin/cc',
+  'wasm-uppercase': '/usr/include/wasm32-wasi/stdio.h',
+  cowsay: '/usr/include/wasm32-wasi/stdio.h',
+  'http-request': '/usr/include/wasm32-wasi/stdio.h',
+  'wasi-write': '/usr/bin/wat2wasm',
+  interop: '/usr/lib/rustlib/wasm32-unknown-unknown',
+  'image-filter': '/usr/include/wasm32-wasi/stdio.h',
+  'sqlite-query': '/usr/include/wasm32-wasi/stdio.h',
 }
 
 type Example = (node: TestNode) => Promise<void>
 
 const EXAMPLES: Readonly<Record<string, Example>> = {
+  ...WASM_EXAMPLES,
+
   'node-hello': async (node) => {
     await node.deployExample('node-hello')
     const cold = await node.get('node-hello')
