@@ -42,8 +42,9 @@ export function callTarget(name: string): string {
 
 /** @throws QuiverError `invalid_argument/CALL_MALFORMED` */
 export function parseCallBody(bytes: Uint8Array): CallBody {
-  const value = parseJson(bytes)
-  const { args, input = '', inputHeaders = [], buffers = {} } = fieldsOf(value)
+  const fields = fieldsOf(parseJson(bytes))
+  if (fields === undefined) throw malformed('JSON')
+  const { args, input = '', inputHeaders = [], buffers = {} } = fields
   const isCall = isTexts(args) && typeof input === 'string' && isTexts(inputHeaders)
   if (!isCall || !isTextRecord(buffers)) throw malformed('arguments')
   return { args, input, inputHeaders, buffers }
@@ -52,12 +53,13 @@ export function parseCallBody(bytes: Uint8Array): CallBody {
 /** What a program in a sandbox answers is read the same way: only `value` has to be there. @throws QuiverError `unavailable/CALL_ANSWER_INVALID` */
 export function parseCallAnswer(bytes: Uint8Array): CallAnswer {
   const fields = fieldsOf(parseJson(bytes))
+  if (fields === undefined) throw invalidAnswer('it is no JSON object')
   const { value = null, output } = fields
   const isNumber = typeof value === 'number' || typeof value === 'string'
   if (!isNumber && value !== null) throw invalidAnswer('its value is no number')
   const text = value === null ? null : String(value)
   if (output === undefined) return { value: text }
-  const { status = 200, headers = [], body = '' } = fieldsOf(output)
+  const { status = 200, headers = [], body = '' } = fieldsOf(output) ?? {}
   if (typeof status !== 'number' || !isTexts(headers) || typeof body !== 'string') {
     throw invalidAnswer('its output is malformed')
   }
@@ -146,17 +148,18 @@ function parseFloatText(text: string): number | undefined {
 
 type Fields = Readonly<Record<string, unknown>>
 
+/** @returns undefined for what is no JSON */
 function parseJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'))
   } catch {
-    throw malformed('JSON')
+    return undefined
   }
 }
 
-function fieldsOf(value: unknown): Fields {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
-  throw malformed('object')
+function fieldsOf(value: unknown): Fields | undefined {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject ? { ...value } : undefined
 }
 
 function isTexts(value: unknown): value is readonly string[] {

@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { suite, test, type TestContext } from 'node:test'
+
+import type { OutgoingRequest, TaskCall } from '../guest-host.ts'
+import type { OutsidePlan } from '../protocol.ts'
+
+import { Outside, type OutsideContext } from './outside.ts'
+
+const HOST = { host: 'api.example.com', port: 80 }
+const TASKS = [{ name: 'shop', port: 80, task: 'shop' }]
+const GET: OutgoingRequest = {
+  method: 'GET',
+  rawHeaders: [],
+  body: new Uint8Array(0),
+  answerBytesMax: 1000,
+}
+const CALL: TaskCall = {
+  task: 'shop',
+  function: 'add',
+  args: [2, 40n],
+  result: 'i64',
+  input: new Uint8Array(0),
+  inputHeaders: [],
+  buffers: new Map(),
+  answerBytesMax: 1000,
+}
+
+interface Egress {
+  readonly plan: OutsidePlan
+  /** First lines that came. */
+  readonly lines: string[]
+}
+
+/** In the place of egress: answers the first line, and what follows is for a server. */
+async function openEgress(
+  t: TestContext,
+  answer: string,
+  onRequest: RequestListener = (_, response) => response.end(),
+): Promise<Egress> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'quiver-outside-'))
+  const lines: string[] = []
+  const server = createHttpServer(onRequest)
+  const clients = new Set<Socket>()
+  const egress = createServer((client) => {
+    clients.add(client)
+    client.on('error', () => {})
+    client.once('data', (chunk: Buffer) => {
+      lines.push(chunk.toString())
+      client.write(answer)
+      if (answer === 'ok\n') server.emit('connection', client)
+      else client.end()
+    })
+  })
+  const file = path.join(folder, 'egress.sock')
+  egress.listen(file)
+  await once(egress, 'listening')
+  t.after(async () => {
+    for (const client of clients) client.destroy()
+    egress.close()
+    await rm(folder, { recursive: true })
+  })
+  return { plan: { egress: { path: file, token: 'secret' }, hosts: [HOST], tasks: TASKS }, lines }
+}
+
+function outside(plan: OutsidePlan, context: Partial<OutsideContext> = {}): Outside {
+  return new Outside({
+    task: 'up',
+    plan,
+    chain: [],
+    requestId: 'r1',
+    gone: new AbortController().signal,
+    timeoutMs: 60_000,
+    inputBytesMax: 10_000,
+    ...context,
+  })
+}
+
+suite('a request', () => {
+  test('is asked of egress with the token, and carries what the guest says', async (t) => {
+    const { plan, lines } = await openEgress(t, 'ok\n', (request, response) => {
+      response.setHeader('X-Answer', 'yes')
+      response.setHeader('Connection', 'close')
+      response
+        .writeHead(418)
+        .end(`${request.method} ${request.url} ${request.rawHeaders.join('|')}`)
+    })
+    const rawHeaders = ['Accept', 'a/b', 'x-thing', 'caf\u00e9']
+    const answer = await outside(plan).fetch('http://api.example.com/a?b=c', { ...GET, rawHeaders })
+    assert.deepEqual(lines, ['secret api.example.com 80\n'])
+    assert.equal(answer.status, 418)
+    assert.equal(
+      Buffer.from(answer.body).toString(),
+      'GET /a?b=c Host|api.example.com|Connection|close|Accept|a/b|x-thing|caf\u00e9',
+    )
+    assert.ok(answer.rawHeaders.includes('X-Answer'))
+    assert.ok(!answer.rawHeaders.includes('Connection'))
+  })
+
+  test('says itself where it ends, and never who sends it', async (t) => {
+    let told: readonly string[] = []
+    const { plan } = await openEgress(t, 'ok\n', (request, response) => {
+      told = request.rawHeaders
+      response.end()
+    })
+    const names = [
+      'Host',
+      'Content-Length',
+      'Transfer-Encoding',
+      'Connection',
+      'Upgrade',
+      'TE',
+      'Trailer',
+      'Expect',
+      'X-Quiver-From',
+      'X_Quiver_From',
+      'Quiver-Call-Chain',
+      'X-Request-Id',
+    ]
+    const body = Buffer.from('body')
+    const request = {
+      ...GET,
+      method: 'POST',
+      body,
+      rawHeaders: names.flatMap((name) => [name, '9']),
+    }
+    await outside(plan).fetch('http://api.example.com/', request)
+    assert.deepEqual(told, [
+      'Host',
+      'api.example.com',
+      'Connection',
+      'close',
+      'Content-Length',
+      '4',
+    ])
+  })
+
+  const hostile: readonly [what: string, request: Partial<OutgoingRequest>][] = [
+    ['a header with a line break', { rawHeaders: ['a', 'b\r\nX-Evil: 1'] }],
+    ['a header name with a colon', { rawHeaders: ['a: b\r\nc', 'd'] }],
+    ['a method with a space', { method: 'GET / HTTP/1.1\r\n' }],
+  ]
+  for (const [what, changes] of hostile) {
+    test(`with ${what} is refused`, async (t) => {
+      const { plan } = await openEgress(t, 'ok\n')
+      const asked = outside(plan).fetch('http://api.example.com/', { ...GET, ...changes })
+      await assert.rejects(asked, { code: 'invalid_argument', reason: 'REQUEST_INVALID' })
+    })
+  }
+
+  test('gets no longer answer than there is room for', async (t) => {
+    const { plan } = await openEgress(t, 'ok\n', (_, response) => response.end('x'.repeat(1001)))
+    await assert.rejects(outside(plan).fetch('http://api.example.com/', GET), {
+      code: 'resource_exhausted',
+      reason: 'ANSWER_TOO_LARGE',
+    })
+  })
+
+  test('is refused as egress refuses it', async (t) => {
+    const { plan } = await openEgress(t, 'permission_denied ADDRESS_REFUSED it is private\n')
+    await assert.rejects(outside(plan).fetch('http://api.example.com/', GET), {
+      code: 'permission_denied',
+      reason: 'ADDRESS_REFUSED',
+      message: 'it is private',
+    })
+  })
+
+  test('fails with a reason when the connection breaks', async (t) => {
+    const { plan } = await openEgress(t, 'ok\n', (request) => request.socket.destroy())
+    await assert.rejects(outside(plan).fetch('http://api.example.com/', GET), {
+      reason: 'TARGET_BROKE',
+    })
+    const nowhere = { ...plan, egress: { path: '/nonexistent/egress.sock', token: '' } }
+    await assert.rejects(outside(nowhere).fetch('http://api.example.com/', GET), {
+      reason: 'TARGET_UNREACHABLE',
+    })
+  })
+
+  test('ends with whoever waited for it, and after its time', async (t) => {
+    const gone = new AbortController()
+    const { plan } = await openEgress(t, 'ok\n', () => gone.abort(new Error('nobody waits')))
+    const asked = outside(plan, { gone: gone.signal }).fetch('http://api.example.com/', GET)
+    await assert.rejects(asked, /nobody waits/)
+    const silent = await openEgress(t, 'ok\n', () => {})
+    const late = outside(silent.plan, { timeoutMs: 50 }).fetch('http://api.example.com/', GET)
+    await assert.rejects(late, { code: 'deadline_exceeded', reason: 'TARGET_TIMEOUT' })
+  })
+
+  test('over TLS fails unless the name is vouched for', async (t) => {
+    const { plan } = await openEgress(t, 'ok\n')
+    const secure = { ...plan, hosts: [{ host: 'api.example.com', port: 443 }] }
+    await assert.rejects(outside(secure).fetch('https://api.example.com/', GET), {
+      reason: 'TLS_FAILED',
+    })
+  })
+})
+
+suite('a call', () => {
+  test('passes numbers as texts, and those who wait for it', async (t) => {
+    const seen: unknown[] = []
+    const { plan } = await openEgress(t, 'ok\n', (request, response) => {
+      const { url, headers } = request
+      seen.push(url, headers['quiver-call-chain'], headers['x-request-id'])
+      request.on('data', (chunk: Buffer) => seen.push(JSON.parse(chunk.toString())))
+      request.on('end', () => response.end('{"value":"9007199254740993"}'))
+    })
+    const { value } = await outside(plan, { chain: ['a', 'b'] }).callTask(CALL)
+    assert.equal(value, 9_007_199_254_740_993n)
+    const [url, chain, id, body] = seen
+    assert.deepEqual([url, chain, id], ['/.well-known/quiver/call/add', 'a,b,up', 'r1'])
+    assert.deepEqual(body, { args: ['2', '40'] })
+  })
+
+  test('is refused where it would never end', async (t) => {
+    const { plan } = await openEgress(t, 'ok\n')
+    await assert.rejects(outside(plan, { chain: ['shop', 'b'] }).callTask(CALL), {
+      reason: 'CALL_CYCLE',
+      message: 'the call would never end: shop → b → up → shop',
+    })
+    const chain = ['1', '2', '3', '4', '5', '6', '7', '8']
+    await assert.rejects(outside(plan, { chain }).callTask(CALL), { reason: 'CALL_TOO_DEEP' })
+    await assert.rejects(outside(plan, { chain }).requestTask('shop', '/', GET), {
+      reason: 'CALL_TOO_DEEP',
+    })
+  })
+
+  test('that fails says so with the reason of the callee', async (t) => {
+    const body = { code: 'unavailable', reason: 'TRAPPED', message: 'the guest trapped' }
+    const { plan } = await openEgress(t, 'ok\n', (_, response) => {
+      response.writeHead(502).end(JSON.stringify(body))
+    })
+    await assert.rejects(outside(plan).callTask(CALL), {
+      reason: 'TRAPPED',
+      message: 'add of task shop failed with status 502: the guest trapped',
+    })
+  })
+})
