@@ -105,6 +105,14 @@ export async function putBuiltBinary(
   return client.call('putBinary', { body: config }, context.signal)
 }
 
+export async function putFiles(
+  context: CliContext,
+  client: Client,
+  sources: Sources,
+): Promise<void> {
+  await putSources(remoteStore(context, client), sources)
+}
+
 async function sendBinary(
   context: CliContext,
   client: Client,

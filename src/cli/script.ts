@@ -11,6 +11,11 @@ import type { Sources, TreeEntry } from '../images/images.ts'
 /** The binary that runs scripts; every node has it. */
 export const SCRIPT_RUNTIME = 'js'
 
+/** Whether a name stands for it, as in `quiver run js`. */
+export function isScriptRuntime(name: string): boolean {
+  return ['js', 'javascript', 'quickjs'].includes(name)
+}
+
 export interface ScriptImage {
   readonly tree: readonly TreeEntry[]
   readonly sources: Sources

@@ -38,6 +38,11 @@ async function main(mode: string, argument: string): Promise<void> {
     await serveOne(bytes, plan, single.port)
     return
   }
+  if (script !== null) {
+    const { runScript } = await import('./run/script-once.ts')
+    process.exitCode = await runScript(bytes, plan)
+    return
+  }
   const { runOnce } = await import('./run/once.ts')
   process.exitCode = await runOnce(bytes, plan)
 }

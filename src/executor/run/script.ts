@@ -110,6 +110,10 @@ class LoadingWorld implements ScriptWorld {
     return undefined
   }
 
+  input(): Uint8Array {
+    return NOTHING
+  }
+
   fetch(): Promise<never> {
     return Promise.reject(new TypeError('nothing is fetched while a script is loaded'))
   }
@@ -141,6 +145,10 @@ class RequestWorld implements ScriptWorld {
   reject(trace: string): undefined {
     this.log('error', `a promise was rejected, and nothing handled it: ${trace}`)
     return undefined
+  }
+
+  input(): Uint8Array {
+    return NOTHING
   }
 
   async fetch(url: string, request: Parameters<RequestHost['fetch']>[1]) {

@@ -104,6 +104,7 @@ const CALLS: Readonly<Record<string, HostCall>> = {
     run: (_session, engine, [count = 0]) => pure.randomBytes(engine.toNumber(count)),
   },
   now: { parameters: 0, run: (session) => session.nowMs },
+  input: { parameters: 0, run: (session) => session.world.input() },
   exit: {
     parameters: 1,
     run: (session, engine, [status = 0]) => {

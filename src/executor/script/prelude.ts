@@ -56,6 +56,7 @@ define('clearTimeout', stopTimer)
 define('clearInterval', stopTimer)
 define('self', globalThis)
 if (args !== null) define('process', { env: state.env, argv: args, exitCode: undefined,
+  stdin: new Body(new BodyStream(async () => host.input())),
   exit(status) { host.exit(Number(status ?? this.exitCode ?? 0)) } })
 return { ${ENTRIES.join(', ')} }
 })`

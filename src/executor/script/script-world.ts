@@ -10,6 +10,8 @@ export interface ScriptWorld {
   respond(status: number, rawHeaders: readonly string[], body: Uint8Array): void
   /** A promise was rejected, and nobody listened. @returns why the script ends; undefined: it goes on */
   reject(trace: string): QuiverError | undefined
+  /** What the script is given to read, all of it. */
+  input(): Uint8Array
   /** As `GuestHost.fetch`. */
   fetch(url: string, request: OutgoingRequest): Promise<IncomingResponse>
 }

@@ -200,11 +200,16 @@ export class ScriptSession implements EngineHost {
 
   /** What a turn threw, as an error with a reason and the place in the script. */
   explain(thrown: unknown): unknown {
+    return thrown instanceof EngineException ? this.explainValue(thrown.value) : thrown
+  }
+
+  /** The same, of what a promise was rejected with. */
+  explainValue(value: Value): unknown {
     const entries = this.#entries
-    if (!(thrown instanceof EngineException) || entries === undefined) return thrown
+    if (entries === undefined) return outOfMemory()
     let trace: string
     try {
-      trace = this.describe(entries, thrown.value)
+      trace = this.describe(entries, value)
     } catch (again) {
       // Where not even an error can be described, there is no memory left.
       return again instanceof EngineException ? outOfMemory() : again

@@ -1,17 +1,13 @@
 /** `quiver run`: what it does. */
 
-import { stat } from 'node:fs/promises'
-import path from 'node:path'
-
 import type { Client } from '../../../client/client.ts'
 import type { RunRequest, RunResult } from '../../../client/resources.ts'
-import { buildBareManifest } from '../../bare.ts'
 import type { CliContext } from '../../context.ts'
 import { isOnTerminal, runInForeground, terminalSize } from '../../foreground.ts'
-import { sendImage } from '../../image.ts'
 import { buildOverrides } from '../../overrides.ts'
 import type { OverrideFlags } from '../../parameters.ts'
 import { printJson, say } from '../../print.ts'
+import { sendRunnable, type Runnable } from '../../runnable.ts'
 
 interface Flags extends OverrideFlags {
   readonly name?: string
@@ -22,13 +18,6 @@ interface Flags extends OverrideFlags {
   readonly json: boolean
 }
 
-interface Runnable {
-  readonly image: RunRequest['image']
-  /** Of the manifest; undefined for a bare binary. */
-  readonly folder: string | undefined
-  readonly defaultConfig: string | undefined
-}
-
 export async function run(
   this: CliContext,
   flags: Flags,
@@ -36,11 +25,11 @@ export async function run(
   ...args: string[]
 ): Promise<void> {
   using client = await this.openClient()
-  const runnable = await prepare(this, client, target)
+  const runnable = await sendRunnable(this, client, target, args)
   // A list of configurations is run in its order, up to the first that fails.
   const configs = (flags.config ?? runnable.defaultConfig ?? '').split(',')
   for (const config of configs) {
-    const request = await buildRequest(this, flags, runnable, config, args)
+    const request = await buildRequest(this, flags, runnable, config)
     const result = await client.call('createRun', { body: request }, this.signal)
     if (flags.detach) {
       showDetached(this, flags.json, result)
@@ -52,41 +41,21 @@ export async function run(
   }
 }
 
-async function prepare(context: CliContext, client: Client, target: string): Promise<Runnable> {
-  if (await isSource(context, target)) {
-    const { image, folder, manifest } = await sendImage(context, client, target)
-    return { image: image.digest, folder, defaultConfig: manifest.default_config }
-  }
-  const binary = await client.call('resolveBinary', { body: { reference: target } }, context.signal)
-  const config = buildBareManifest(binary, target)
-  const image = await client.call('putImage', { body: config }, context.signal)
-  return { image: image.digest, folder: undefined, defaultConfig: undefined }
-}
-
-/** A path that exists, or looks like one; anything else is the name of a binary. */
-async function isSource(context: CliContext, target: string): Promise<boolean> {
-  if (target.startsWith('.') || target.includes('/')) return true
-  return stat(path.resolve(context.folder, target, 'quiver.toml')).then(
-    () => true,
-    () => false,
-  )
-}
-
 async function buildRequest(
   context: CliContext,
   flags: Flags,
   runnable: Runnable,
   config: string,
-  args: readonly string[],
 ): Promise<RunRequest> {
-  const isTerminal = flags.terminal ?? (!flags.detach && isOnTerminal(context))
+  const isTerminal =
+    flags.terminal ?? (!flags.detach && !runnable.isInputTaken && isOnTerminal(context))
   return {
     image: runnable.image,
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(config === '' ? {} : { config }),
-    overrides: await buildOverrides(context, flags, runnable.folder, args),
+    overrides: await buildOverrides(context, flags, runnable.folder, runnable.args),
     terminal: isTerminal ? terminalSize(context) : null,
-    hasStdin: flags.stdin ?? !flags.detach,
+    hasStdin: !runnable.isInputTaken && (flags.stdin ?? !flags.detach),
     isDetached: flags.detach,
     isRemovedAtEnd: flags.rm || (!flags.detach && flags.name === undefined),
   }

@@ -6,20 +6,24 @@ import { jsonFlag, nameFlag, onFlag, overrideAliases, overrideFlags } from '../.
 
 export const run = buildCommand({
   docs: {
-    brief: 'Run a folder or a binary once, in the foreground',
+    brief: 'Run a folder, a file or a binary once, in the foreground',
     fullDescription: [
-      'Builds an image from a folder with a quiver.toml, or takes a binary by its name, runs one',
+      'Builds an image from a folder with a quiver.toml, from a program, a WebAssembly module or a',
+      'script (.js, .ts), or takes a binary by its name, runs one',
       'instance and exits with its status. What follows "--" are arguments of the program.',
       '',
       '  quiver run . -- --verbose',
       '  quiver run busybox -- sh',
+      '  quiver run app.wasm -- --verbose < in.txt',
+      '  quiver run script.js',
+      "  echo 'console.log(1 + 1)' | quiver run js -",
     ].join('\n'),
   },
   parameters: {
     positional: {
       kind: 'array',
       parameter: {
-        brief: 'Folder or binary, then arguments of the program',
+        brief: 'Folder, file or binary, then arguments of the program',
         parse: String,
         placeholder: 'arg',
       },

@@ -43,6 +43,8 @@ export interface Host {
   random(count: number): Uint8Array
   /** Milliseconds since the request began. */
   now(): number
+  /** All that a script which runs once is given to read; nothing the second time. */
+  input(): Uint8Array
   exit(status: number): void
 }
 
