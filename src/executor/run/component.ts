@@ -1,30 +1,26 @@
 /**
  * A component of WASI 0.2 that answers requests: through `wasi:http/incoming-handler`, or as a command that is run for each
- * request, CGI-like. A fresh instance for each, of modules that were compiled before.
+ * request, CGI-like. Each has a fresh instance. That of a handler depends on no request, so the next one is made as soon as
+ * there is nothing to do.
  */
 
 import { assert } from '../../core/assert.ts'
 import { QuiverError } from '../../core/error.ts'
-import { CallRate } from '../call-rate.ts'
-import type { ComponentInstance } from '../component/instance.ts'
 import type { LiftPlan } from '../component/plan.ts'
 import { liftedFunction } from '../component/prepare.ts'
 import { ComponentProgram } from '../component/program.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { IncomingRequest, ResponseOutparam } from '../wasi02/http-server.ts'
 import { findHostFunction } from '../wasi02/interfaces.ts'
-import { World, type WorldOptions } from '../wasi02/world.ts'
+import type { World } from '../wasi02/world.ts'
 
 import { buildCgiEnv } from './cgi.ts'
-import { goneError, rethrowFailure } from './command.ts'
+import { rethrowFailure } from './command.ts'
+import { ComponentGuest, type Stdio } from './component-guest.ts'
 import { isError } from './component-result.ts'
 import { exited } from './failure.ts'
-import { explainFull } from './memory-full.ts'
 import { CommandOutput } from './output.ts'
-import { RequestHost } from './request-host.ts'
 import type { Guest, Runner } from './runner.ts'
-
-const NOTHING = new Uint8Array(0)
 
 export class ComponentRunner implements Runner {
   readonly #guest: Guest
@@ -33,6 +29,9 @@ export class ComponentRunner implements Runner {
   readonly #isCommand: boolean
   /** What an instance begins with; not known before the first. */
   #initialBytes = 0
+  #inFlight = 0
+  /** No request has seen it. */
+  #spare: ComponentGuest | undefined
 
   constructor(guest: Guest) {
     const { component, kind } = guest
@@ -44,17 +43,23 @@ export class ComponentRunner implements Runner {
   }
 
   async answer(exchange: Exchange): Promise<void> {
-    await (this.#isCommand ? this.#runCommand(exchange) : this.#handle(exchange))
+    if (this.#isCommand) {
+      await this.#runCommand(exchange)
+      return
+    }
+    this.#inFlight++
+    try {
+      await this.#handle(exchange)
+    } finally {
+      this.#inFlight--
+      setImmediate(this.#makeSpare)
+    }
   }
 
   async #handle(exchange: Exchange): Promise<void> {
-    const { plan, log } = this.#guest
+    using guest = this.#takeGuest()
     const outparam = new ResponseOutparam(exchange)
-    await this.#call(exchange, [new IncomingRequest(exchange), outparam], {
-      env: plan.env,
-      stdin: { read: () => null },
-      stdout: { write: (bytes) => log('stdout', bytes) },
-    })
+    await guest.run(exchange, this.#entry, [new IncomingRequest(exchange), outparam])
     if (!outparam.isSet) {
       const message = 'the guest ended without an answer'
       throw new QuiverError('unavailable', 'RESPONSE_INVALID', message)
@@ -66,72 +71,40 @@ export class ComponentRunner implements Runner {
   async #runCommand(exchange: Exchange): Promise<void> {
     const { plan } = this.#guest
     const output = new CommandOutput(exchange, plan.stdout, plan.limits.outputBytes)
+    const env = buildCgiEnv(exchange.head, plan.env)
+    using guest = this.#make({ env, stdin: exchange.body, stdout: output })
     try {
-      const returned = await this.#call(exchange, [], {
-        env: buildCgiEnv(exchange.head, plan.env),
-        stdin: exchange.body,
-        stdout: output,
-      })
-      if (isError(returned)) throw exited(1)
+      if (isError(await guest.run(exchange, this.#entry, []))) throw exited(1)
     } catch (thrown) {
       rethrowFailure(thrown)
     }
     output.finish()
   }
 
-  async #call(
-    exchange: Exchange,
-    args: readonly unknown[],
-    own: Pick<WorldOptions, 'env' | 'stdin' | 'stdout'>,
-  ): Promise<unknown> {
-    const { plan, budget } = this.#guest
-    const share = budget?.open(this.#initialBytes) ?? null
-    const rate = new CallRate(plan.limits.hostCalls)
-    const stop = (error: Error): void => instance?.stop(error)
-    let instance: ComponentInstance<World> | undefined
-    const onGone = (): void => stop(goneError())
-    exchange.gone.addEventListener('abort', onGone)
-    try {
-      share?.enter()
-      const watch = { turns: share, count: () => rate.count() }
-      instance = this.#program.instantiate(new World(this.#options(exchange, own)), watch)
-      const { memories } = instance
-      share?.hold({ memories, stop })
-      const initialBytes = memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0)
-      this.#initialBytes ||= initialBytes
-      try {
-        const calling = instance.call(this.#entry, args)
-        share?.yield()
-        return await calling
-      } catch (thrown) {
-        throw explainFull(thrown, memories, initialBytes)
-      }
-    } finally {
-      exchange.gone.removeEventListener('abort', onGone)
-      instance?.close()
-      share?.close()
-    }
+  #takeGuest(): ComponentGuest {
+    const spare = this.#spare
+    this.#spare = undefined
+    return spare ?? this.#makeHandler()
   }
 
-  #options(exchange: Exchange, own: Pick<WorldOptions, 'env' | 'stdin' | 'stdout'>): WorldOptions {
+  #makeHandler(): ComponentGuest {
     const { plan, log } = this.#guest
-    let host: RequestHost | undefined
-    const openHost = (): RequestHost => (host ??= new RequestHost(this.#guest, exchange, NOTHING))
-    return {
-      ...own,
-      args: [plan.argv0, ...plan.args],
-      stderr: { write: (bytes) => log('stderr', bytes) },
-      filesMax: plan.limits.files,
-      answerBytesMax: plan.limits.outputBytes,
-      send: (url, request) => openHost().fetch(url, request),
-      log: (level, context, message) => {
-        const prefix = context === '' ? '' : `${context}: `
-        openHost().log(isLogLevel(level) ? level : 'error', `${prefix}${message}`)
-      },
+    const stdout = { write: (bytes: Uint8Array) => log('stdout', bytes) }
+    return this.#make({ env: plan.env, stdin: { read: () => null }, stdout })
+  }
+
+  #make(stdio: Stdio): ComponentGuest {
+    const guest = new ComponentGuest(this.#guest, this.#program, stdio, this.#initialBytes)
+    this.#initialBytes ||= guest.initialBytes
+    return guest
+  }
+
+  readonly #makeSpare = (): void => {
+    if (this.#inFlight > 0 || this.#spare !== undefined) return
+    try {
+      this.#spare = this.#makeHandler()
+    } catch {
+      // The next request tries again, and is told why it fails.
     }
   }
-}
-
-function isLogLevel(level: string): level is 'debug' | 'info' | 'warn' | 'error' {
-  return ['debug', 'info', 'warn', 'error'].includes(level)
 }
