@@ -1,5 +1,7 @@
 /** One live isolated environment of a revision: its states, its phases, how it ended. */
 
+import type { ErrorBody } from './link.ts'
+
 export type InstanceState = 'prepared' | 'starting' | 'running' | 'paused' | 'exited' | 'failed'
 
 /** Every move an instance may make; a move not listed is a bug. */
@@ -48,6 +50,13 @@ export const EXIT_REASONS = {
 } as const satisfies Record<string, string>
 
 export type ExitReason = keyof typeof EXIT_REASONS
+
+/** A limit that an instance met and outlived. */
+export interface LimitMet {
+  readonly error: ErrorBody
+  /** All requests that were in flight were lost with it. */
+  readonly isFatal: boolean
+}
 
 /** One step of a start. Times are CLOCK_MONOTONIC, as in `process.hrtime()`. */
 export interface Phase {

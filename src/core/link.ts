@@ -86,6 +86,8 @@ export type ToProxy =
 
   /** An instance ended by itself: what to tell clients whose requests it broke. */
   | { readonly type: 'exited'; readonly instance: string; readonly error: ErrorBody }
+  /** An instance lost the requests that it had, and takes the next ones. */
+  | { readonly type: 'broke'; readonly instance: string; readonly error: ErrorBody }
 
 export type FromProxy =
   | { readonly type: 'hello'; readonly role: 'proxy'; readonly pid: number }

@@ -154,6 +154,10 @@ export class LinkDataPlane implements DataPlane {
     this.#proxies.send({ type: 'exited', instance, error })
   }
 
+  tellBreak(instance: string, error: ErrorBody): void {
+    this.#proxies.send({ type: 'broke', instance, error })
+  }
+
   grant(grant: Grant): void {
     this.#grants.set(grant.instance, grant)
     this.#egresses.send({ type: 'grant', grant })

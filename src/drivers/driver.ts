@@ -11,7 +11,14 @@
 
 import type { Duplex } from 'node:stream'
 
-import type { ExitReason, ExitReport, InstanceState, Phase, Usage } from '../core/instance.ts'
+import type {
+  ExitReason,
+  ExitReport,
+  InstanceState,
+  LimitMet,
+  Phase,
+  Usage,
+} from '../core/instance.ts'
 import type { Isolation, TaskSpec } from '../core/task.ts'
 
 export interface Driver extends AsyncDisposable {
@@ -131,6 +138,12 @@ export interface Instance extends AsyncDisposable {
 
   /** Stop signal, then after `graceMs` SIGKILL; `reason` goes into the report. Resolves as `exited`. */
   stop(reason: ExitReason, graceMs: number): Promise<ExitReport>
+
+  /**
+   * Has each limit told that the instance meets and outlives, with its name. Called once, before `start`. Where only the
+   * kernel knows, it tells nobody: see `usage`.
+   */
+  watchLimits(tell: (met: LimitMet) => void): void
 
   /** After the end: what it was at the end. */
   usage(): Promise<Usage>

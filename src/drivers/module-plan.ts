@@ -72,6 +72,7 @@ export function buildModulePlan(
     limits: {
       memoryBytes: limits.memoryBytes,
       cpuTimeMs,
+      cpuMillis: limits.cpuMillis,
       requestTimeoutMs: limits.requestTimeoutMs,
       outputBytes,
       inputBytes: limits.bodyBytes ?? limits.memoryBytes,

@@ -113,16 +113,21 @@ function assertEntry(facts: ModuleFacts, kind: ModuleKind, entry: string | null)
 function describeModule({ facts, kind, links }: JudgedModule): Inspection {
   const { producers } = facts
   const isCore = facts.format === 'core'
-  const exported = isCore ? callableExports(facts).slice(0, LISTED_MAX) : []
+  const callable = isCore ? callableExports(facts) : []
   const memories = isCore ? facts.memories : []
   return {
     kind: kind.kind,
     entry: 'entry' in kind ? kind.entry : null,
-    exports: exported.map(({ name, signature }) => ({
+    exports: callable.slice(0, LISTED_MAX).map(({ name, signature }) => ({
       name: name.slice(0, NAME_LENGTH_MAX),
       signature: signature === null ? '' : describeSignature(signature).slice(0, NAME_LENGTH_MAX),
     })),
-    links: links.map(({ task, function: name }) => ({ task, function: name })),
+    exportCount: callable.length,
+    links: links.map((link) => ({
+      task: link.task,
+      function: link.function.slice(0, NAME_LENGTH_MAX),
+      signature: describeSignature(link.signature).slice(0, NAME_LENGTH_MAX),
+    })),
     producers: [...producers.language, ...producers.processedBy, ...producers.sdk]
       .slice(0, LISTED_MAX)
       .map((name) => name.slice(0, NAME_LENGTH_MAX)),

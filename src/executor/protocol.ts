@@ -54,6 +54,8 @@ export interface ModuleLimits {
   readonly memoryBytes: number
   /** Computing without a pause, and in all for one request. Milliseconds. */
   readonly cpuTimeMs: number
+  /** Thousandths of a processor, for all requests together; null: not limited. */
+  readonly cpuMillis: number | null
   readonly requestTimeoutMs: number
   /** Largest answer of one request. */
   readonly outputBytes: number
@@ -99,7 +101,13 @@ export interface Inspection {
   readonly entry: string | null
   /** The first ones, without those that toolchains add. */
   readonly exports: readonly { readonly name: string; readonly signature: string }[]
-  readonly links: readonly { readonly task: string; readonly function: string }[]
+  /** Of all that are exported. */
+  readonly exportCount: number
+  readonly links: readonly {
+    readonly task: string
+    readonly function: string
+    readonly signature: string
+  }[]
   readonly producers: readonly string[]
   readonly memoryBytes: number
 }
@@ -140,8 +148,13 @@ export type FromExecutor =
       readonly stream: LogStream
       readonly atMs: number
     }
-  /** A guest was ended in the middle of its requests; the next ones are served. */
-  | { readonly type: 'broke'; readonly instance: string; readonly error: Failure }
+  /** A guest was ended for a limit. `isFatal`: with all requests that were in flight; the next ones are served. */
+  | {
+      readonly type: 'breach'
+      readonly instance: string
+      readonly error: Failure
+      readonly isFatal: boolean
+    }
 
 export type LogStream = 'stdout' | 'stderr' | 'quiver'
 

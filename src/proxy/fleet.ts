@@ -25,6 +25,9 @@ const SUSPECT_MS = 1000
 /** How long an answer waits for control to say why an instance ended. */
 const EXIT_WAIT_MS = 300
 
+/** What broke within this time after an instance lost its requests was one of them. */
+const LOSS_MS = 500
+
 export class Instance {
   readonly id: string
   readonly task: string
@@ -43,6 +46,7 @@ export class Instance {
   isFresh = true
   #suspectUntilMs = 0
   #exit: ErrorBody | null = null
+  #loss: { readonly error: ErrorBody; readonly untilMs: number } | null = null
   readonly #mourners = new Set<(error: ErrorBody) => void>()
   readonly #openStreams: OpenStreams
   #streams: InstanceStreams | undefined
@@ -58,10 +62,12 @@ export class Instance {
     this.startKind = route.state === 'running' ? route.startKind : 'resumed'
   }
 
-  /** Why it ended: calls back at once if that is known, soon when control says so, or with null after a moment. */
+  /** Why it ended, or lost its requests: calls back at once if that is known, soon when control says so, or with null after a moment. */
   whenExited(callback: (error: ErrorBody | null) => void): void {
-    if (this.#exit !== null) {
-      callback(this.#exit)
+    const isLost = this.#loss !== null && performance.now() < this.#loss.untilMs
+    const known = this.#exit ?? (isLost ? this.#loss?.error : null) ?? null
+    if (known !== null) {
+      callback(known)
       return
     }
     const timer = setTimeout(() => {
@@ -78,6 +84,16 @@ export class Instance {
   /** Control says that it ended by itself. */
   exit(error: ErrorBody): void {
     this.#exit = error
+    this.#tellMourners(error)
+  }
+
+  /** Control says that it lost the requests it had: whoever is one of them has noticed, or will in a moment. */
+  lose(error: ErrorBody): void {
+    this.#loss = { error, untilMs: performance.now() + LOSS_MS }
+    this.#tellMourners(error)
+  }
+
+  #tellMourners(error: ErrorBody): void {
     const mourners = [...this.#mourners]
     this.#mourners.clear()
     for (const tell of mourners) tell(error)

@@ -161,6 +161,9 @@ export class Proxy implements AsyncDisposable {
       case 'exited':
         this.#fleet.instances.get(message.instance)?.exit(message.error)
         return
+      case 'broke':
+        this.#fleet.instances.get(message.instance)?.lose(message.error)
+        return
       case 'wakeFailed': {
         const task = this.#fleet.tasks.get(message.task)
         const revision = task?.revisions.find(({ number }) => number === message.revision)
@@ -258,7 +261,7 @@ export class Proxy implements AsyncDisposable {
   }
 }
 
-const TYPES = new Set(['table', 'task', 'gone', 'drain', 'exited', 'wakeFailed'])
+const TYPES = new Set(['table', 'task', 'gone', 'drain', 'exited', 'broke', 'wakeFailed'])
 
 /** Control is trusted; only types that a newer one may have are sorted out. */
 function parseMessage(raw: RawMessage): ToProxy | undefined {

@@ -20,6 +20,8 @@ export interface DataPlane {
   failWake(task: string, revision: number, error: ErrorBody, retryAfterS: number): void
   /** Why an instance ended by itself, for the clients whose requests it broke. */
   tellExit(instance: string, error: ErrorBody): void
+  /** Why requests of an instance were lost that goes on with the next ones. */
+  tellBreak(instance: string, error: ErrorBody): void
   grant(grant: Grant): void
   revoke(instance: string): void
 }

@@ -7,7 +7,7 @@
 
 import { monotonicMs } from '../core/clock.ts'
 import { QuiverError } from '../core/error.ts'
-import type { ExitReason, ExitReport } from '../core/instance.ts'
+import type { ExitReason, ExitReport, LimitMet } from '../core/instance.ts'
 import type { Revision, Task } from '../core/task.ts'
 import type { Instance, StdioPlan } from '../drivers/driver.ts'
 
@@ -312,7 +312,15 @@ export class Fleet {
 
   #keep(managed: ManagedInstance): void {
     this.#instances.set(managed.id, managed)
+    managed.instance.watchLimits((met) => this.#limited(managed, met))
     void managed.instance.exited.then((report) => this.#ended(managed, report))
+  }
+
+  #limited(managed: ManagedInstance, met: LimitMet): void {
+    if (this.#isClosed) return
+    managed.error = met.error
+    if (met.isFatal) this.#parts.dataPlane.tellBreak(managed.id, met.error)
+    this.#limitWatch.met(managed, met)
   }
 
   #ended(managed: ManagedInstance, report: ExitReport): void {

@@ -1,11 +1,12 @@
 /**
- * Notices when a live instance meets one of its limits: forks that were refused, processes that were killed for memory.
+ * Notices when a live instance meets one of its limits: forks that were refused, processes that were killed for memory, what
+ * a driver tells of its own accord.
  *
  * The kernel counts these and, with version 1 control groups, tells nobody. So they are looked up a second after an
  * instance did something, and at its end; an instance that does nothing costs nothing.
  */
 
-import type { Usage } from '../core/instance.ts'
+import type { LimitMet, Usage } from '../core/instance.ts'
 
 import type { NewEvent } from './events.ts'
 import type { ManagedInstance } from './managed.ts'
@@ -35,6 +36,12 @@ export class LimitWatch {
     this.#timers.delete(managed)
     const usage = await managed.instance.usage()
     for (const event of breaches(managed, usage)) this.#tellOnce(managed, event)
+  }
+
+  /** A driver told of one. */
+  met(managed: ManagedInstance, { error }: LimitMet): void {
+    const { reason, message } = error
+    this.#tellOnce(managed, { type: 'limitReached', reason, message: `${managed.id}: ${message}` })
   }
 
   clear(): void {

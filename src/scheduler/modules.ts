@@ -4,7 +4,7 @@
  */
 
 import { QuiverError } from '../core/error.ts'
-import type { Connection, Task, TaskSpec } from '../core/task.ts'
+import type { Task, TaskSpec } from '../core/task.ts'
 import type {
   InspectModule,
   ModuleDemand,
@@ -14,12 +14,11 @@ import type {
 import type { ImageStore, StoredBinary, StoredImage } from '../images/images.ts'
 import { isWasm } from '../images/wasm-binary.ts'
 
+import { connectLinks } from './links.ts'
 import type { TaskRegistry } from './registry.ts'
 
 /** An inspection is a few kilobytes at most. */
 const KEPT_MAX = 256
-/** Where the callee is found inside; nothing else of the module uses it. */
-const LINK_PORT = 80
 const SCRIPT_BYTES_MAX = 4 * 1024 * 1024
 
 export class ModuleJudge {
@@ -36,7 +35,7 @@ export class ModuleJudge {
   /**
    * @returns the specification, with a connection for each task that the module imports from
    * @throws QuiverError as the executor says what is wrong with the module; `invalid_argument/SPEC_UNSUPPORTED`,
-   *   `failed_precondition/LINK_MISSING`, `invalid_argument/LINK_CYCLE`
+   *   what `connectLinks` throws
    */
   async judge(
     spec: TaskSpec,
@@ -50,16 +49,23 @@ export class ModuleJudge {
       return spec
     }
     assertNothingPublished(spec)
-    // In a sandbox of its own without a web server, it is a program that runs once.
-    const isRun = kind === 'run' || (spec.isolation !== 'wasm' && spec.http === null)
-    const demand = {
-      entry: spec.wasm?.entry ?? null,
-      memoryBytes: spec.limits.memoryBytes,
-      isRun,
-    }
+    const demand = demandOf(spec, kind)
     const script = await this.#findScript(spec, image)
     const { links } = await this.inspect(binary, demand, script)
-    return connectLinks(spec, new Set(links.map(({ task }) => task)), registry)
+    const inspectTask = (task: string) => this.#inspectTask(task, registry)
+    return await connectLinks(spec, links, { registry, inspectTask })
+  }
+
+  /** A deployed task as its deployment saw it; null when it is no module. */
+  async #inspectTask(name: string, registry: TaskRegistry): Promise<ModuleInspection | null> {
+    const task = registry.require(name)
+    const revision = registry.current(task)
+    if (revision === undefined) return null
+    const image = await this.#images.getImage(revision.image)
+    const binary = await this.#images.getBinary(image.config.binary)
+    if (!isWasm(binary.config.platform)) return null
+    const script = await this.#findScript(revision.spec, image)
+    return script === null ? await this.inspect(binary, demandOf(revision.spec, task.kind)) : null
   }
 
   /** What a module is; asked for once for each binary and demand. */
@@ -108,22 +114,10 @@ export class ModuleJudge {
   }
 }
 
-/** A link is reached under the name that it is imported by: a connection of that name may lead it to another task. */
-function connectLinks(
-  spec: TaskSpec,
-  links: ReadonlySet<string>,
-  registry: TaskRegistry,
-): TaskSpec {
-  const added: Connection[] = []
-  for (const name of links) {
-    const declared = spec.connect.find(({ as, kind }) => as === name && kind === 'http')
-    const task = declared?.task ?? name
-    if (task === spec.name) throw linkToItself(spec.name)
-    if (registry.get(task)?.kind !== 'service') throw linkMissing(spec.name, task)
-    if (declared === undefined) added.push({ task, as: name, port: LINK_PORT, kind: 'http' })
-  }
-  if (links.size > 0 && spec.network !== 'private') throw noNetwork(spec)
-  return added.length === 0 ? spec : { ...spec, connect: [...spec.connect, ...added] }
+function demandOf(spec: TaskSpec, kind: Task['kind']): ModuleDemand {
+  // In a sandbox of its own without a web server, it is a program that runs once.
+  const isRun = kind === 'run' || (spec.isolation !== 'wasm' && spec.http === null)
+  return { entry: spec.wasm?.entry ?? null, memoryBytes: spec.limits.memoryBytes, isRun }
 }
 
 function scriptMissing(task: string, name: string): QuiverError {
@@ -153,26 +147,5 @@ function assertNothingPublished({ name, ports }: TaskSpec): void {
   const message = `${name} is a WebAssembly module, and publishes a port: it has none`
   throw new QuiverError('invalid_argument', 'SPEC_UNSUPPORTED', message, {
     hint: 'Leave out [[port]] and --publish; it answers HTTP, by the routes under [http].',
-  })
-}
-
-function linkMissing(name: string, task: string): QuiverError {
-  const message = `${name} imports from the task "${task}", which is not deployed`
-  return new QuiverError('failed_precondition', 'LINK_MISSING', message, {
-    hint: `Deploy ${task} first; or let [[connect]] with as = "${task}" lead to another task.`,
-  })
-}
-
-function linkToItself(name: string): QuiverError {
-  const message = `${name} imports from the task "${name}", which is itself`
-  return new QuiverError('invalid_argument', 'LINK_CYCLE', message, {
-    hint: 'Deploy it under another name, or build it without that import.',
-  })
-}
-
-function noNetwork({ name, network }: TaskSpec): QuiverError {
-  const message = `${name} imports from other tasks, and has network = "${network}"`
-  return new QuiverError('invalid_argument', 'SPEC_UNSUPPORTED', message, {
-    hint: 'Leave out network: what it imports is all that it reaches then.',
   })
 }

@@ -21,6 +21,7 @@ const BINDINGS = path.join(import.meta.dirname, '../../src/guest/bindings')
 const LIMITS = {
   memoryBytes: 16 * 1024 * 1024,
   cpuTimeMs: 1000,
+  cpuMillis: null,
   requestTimeoutMs: 1000,
   outputBytes: 100_000,
   inputBytes: 1000,
@@ -65,6 +66,9 @@ async function runCommand(name: string, args: readonly string[], body: string): 
     links: [],
     kind: detectKind(readModule(bytes)),
     plan,
+    component: null,
+    budget: null,
+    memories: 1,
     log: (_, piece) => void (logged += Buffer.from(piece).toString()),
   })
   const sink = {

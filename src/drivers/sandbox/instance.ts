@@ -214,6 +214,8 @@ export class SandboxInstance implements Instance {
     return report
   }
 
+  watchLimits(): void {}
+
   async usage(): Promise<Usage> {
     return this.#usageLast ?? this.#cgroup.usage()
   }

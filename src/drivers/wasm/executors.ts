@@ -29,7 +29,7 @@ export interface ExecutorsHost {
 export interface Tenant {
   readonly id: string
   onLog(stream: LogStream, atMs: number, bytes: Uint8Array): void
-  onBroke(error: Failure): void
+  onBreach(error: Failure, isFatal: boolean): void
   /** The executor has ended, and the module with it. */
   onLost(): void
 }
@@ -77,7 +77,9 @@ export class Executor {
       onLog: (instance, logged, atMs, bytes) => {
         this.#tenants.get(instance)?.onLog(logged, atMs, bytes)
       },
-      onBroke: (instance, error) => this.#tenants.get(instance)?.onBroke(error),
+      onBreach: (instance, error, isFatal) => {
+        this.#tenants.get(instance)?.onBreach(error, isFatal)
+      },
       onLost: () => {
         this.#link = undefined
       },

@@ -12,10 +12,11 @@ import {
   type ExitReason,
   type ExitReport,
   type InstanceState,
+  type LimitMet,
   type Phase,
   type Usage,
 } from '../../core/instance.ts'
-import type { Failure, LogStream } from '../../executor/protocol.ts'
+import { toError, type Failure, type LogStream } from '../../executor/protocol.ts'
 import type { Endpoint, Instance, InstancePlan, Session } from '../driver.ts'
 import { LogWriter } from '../log.ts'
 import { buildModulePlan, findScript } from '../module-plan.ts'
@@ -47,6 +48,7 @@ export class WasmInstance implements Instance, Tenant {
   #port = 0
   #stopReason: ExitReason | undefined
   #isEnding = false
+  #tellLimit: ((met: LimitMet) => void) | undefined
 
   constructor(plan: InstancePlan, folder: string, executors: Executors) {
     this.plan = plan
@@ -172,8 +174,14 @@ export class WasmInstance implements Instance, Tenant {
     this.#log.write(stream, atMs, bytes)
   }
 
-  onBroke(_error: Failure): void {
-    // Its log says it too.
+  onBreach(failure: Failure, isFatal: boolean): void {
+    const { code, reason, message, hint } = toError(failure)
+    const error = { code, reason, message, ...(hint === undefined ? {} : { hint }) }
+    this.#tellLimit?.({ error, isFatal })
+  }
+
+  watchLimits(tell: (met: LimitMet) => void): void {
+    this.#tellLimit = tell
   }
 
   onLost(): void {

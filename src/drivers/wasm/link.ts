@@ -22,7 +22,7 @@ import {
 
 export interface ExecutorObserver {
   onLog(instance: string, stream: LogStream, atMs: number, bytes: Uint8Array): void
-  onBroke(instance: string, error: Failure): void
+  onBreach(instance: string, error: Failure, isFatal: boolean): void
   /** Nothing more will be heard or answered. */
   onLost(): void
 }
@@ -105,8 +105,8 @@ export class ExecutorLink implements Disposable {
       case 'log':
         this.#observer.onLog(message.instance, message.stream, message.atMs, bytes)
         return
-      case 'broke':
-        this.#observer.onBroke(message.instance, message.error)
+      case 'breach':
+        this.#observer.onBreach(message.instance, message.error, message.isFatal)
         return
       default:
         message satisfies never

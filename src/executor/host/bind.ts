@@ -8,6 +8,7 @@
 import { QuiverError } from '../../core/error.ts'
 import { GUEST_FUNCTIONS } from '../../guest/functions.ts'
 import type { Link } from '../facts.ts'
+import type { Turns } from '../turns.ts'
 
 import type { HostFunction, HostResult } from './host-function.ts'
 import { buildLink } from './links.ts'
@@ -20,12 +21,12 @@ export interface HostBinding {
   /** Some import may wait: the exports have to be called through `WebAssembly.promising`. */
   readonly mayWait: boolean
   /** The import modules of one instance. The caller adds those that are not of this folder. */
-  bind(session: HostSession): WebAssembly.Imports
+  bind(session: HostSession, turns?: Turns | null): WebAssembly.Imports
 }
 
 interface Bound {
   readonly name: string
-  bind(session: HostSession): WebAssembly.ImportValue
+  bind(session: HostSession, turns: Turns | null): WebAssembly.ImportValue
 }
 
 /** Names of the function, and how it is called by arguments of any number. */
@@ -68,11 +69,11 @@ export function prepareHost(imports: readonly Import[], links: readonly Link[]):
   const groups = [...modules]
   return {
     mayWait,
-    bind(session) {
+    bind(session, turns = null) {
       const bound: WebAssembly.Imports = {}
       for (const [module, functions] of groups) {
         const target: WebAssembly.ModuleImports = {}
-        for (const one of functions) target[one.name] = one.bind(session)
+        for (const one of functions) target[one.name] = one.bind(session, turns)
         bound[module] = target
       }
       return bound
@@ -94,16 +95,19 @@ function bindDirect(run: HostFunction): Bound['bind'] {
 }
 
 function bindWaiting(run: HostFunction): Bound['bind'] {
-  return (session) =>
+  return (session, turns) =>
     new WebAssembly.Suspending(
       async (a: number, b: number, c: number, d: number, e: number, f: number, g: number) => {
         try {
+          turns?.leave()
           session.enter()
           const result = await run(session, a, b, c, d, e, f, g)
           if (session.failure !== null) session.fail(session.failure)
           return result
         } catch (thrown) {
           return resultOf(session, thrown)
+        } finally {
+          turns?.enter()
         }
       },
     )
@@ -111,15 +115,18 @@ function bindWaiting(run: HostFunction): Bound['bind'] {
 
 function bindLink(link: Link): Bound['bind'] {
   const run = buildLink(link)
-  return (session) =>
+  return (session, turns) =>
     new WebAssembly.Suspending(async (...args: readonly (number | bigint)[]) => {
       try {
+        turns?.leave()
         session.enter()
         const result = await run(session, args)
         if (session.failure !== null) session.fail(session.failure)
         return result
       } catch (thrown) {
         return resultOf(session, thrown)
+      } finally {
+        turns?.enter()
       }
     })
 }

@@ -6,6 +6,7 @@
 
 import { QuiverError } from '../../core/error.ts'
 import { GUEST_ERROR } from '../../guest/functions.ts'
+import { CallRate } from '../call-rate.ts'
 import type { GuestHost } from '../guest-host.ts'
 import { trap } from '../trap.ts'
 
@@ -59,13 +60,12 @@ export class HostSession {
   readonly #buffers = new Map<number, ExchangeBuffer>()
   #bufferBytes = 0
   #nextId = ID_OUTPUT + 1
-  #callsLeft: number
-  #windowStartMs = performance.now()
+  readonly #calls: CallRate
   #failure: QuiverError | null = null
 
   constructor(host: GuestHost) {
     this.host = host
-    this.#callsLeft = host.limits.callsPerSecondMax
+    this.#calls = new CallRate(host.limits.callsPerSecondMax)
   }
 
   /** Why the guest was ended, by a limit, a bad address or `end`; null if it was not. */
@@ -111,8 +111,8 @@ export class HostSession {
   /** Counts a host call. Traps when there were too many, or the guest was ended. */
   enter(): void {
     if (this.#failure !== null) trap(this.#failure)
-    this.#callsLeft--
-    if (this.#callsLeft < 0) this.#beginWindow()
+    const excess = this.#calls.count()
+    if (excess !== null) this.fail(excess)
   }
 
   /** Ends the guest for a reason. */
@@ -278,24 +278,6 @@ export class HostSession {
         { hint: 'Raise limits.output in quiver.toml if that is what it should do.' },
       ),
     )
-  }
-
-  /** Allows as many calls again, unless the last ones took less than a second. */
-  #beginWindow(): void {
-    const nowMs = performance.now()
-    const { callsPerSecondMax } = this.host.limits
-    if (nowMs - this.#windowStartMs < 1000) {
-      this.fail(
-        new QuiverError(
-          'resource_exhausted',
-          'HOST_CALLS',
-          `the guest made more than ${callsPerSecondMax} host calls in a second`,
-          { hint: 'Read and write in larger pieces, or raise limits.host_calls.' },
-        ),
-      )
-    }
-    this.#windowStartMs = nowMs
-    this.#callsLeft = callsPerSecondMax - 1
   }
 
   #failAddress(start: number, size: number): never {

@@ -11,6 +11,15 @@ import { RequestHead } from './request-head.ts'
 
 export type OnExchange = (exchange: Exchange) => void
 
+/** Who else may answer in the place of this thread. */
+export interface AnswerGuard {
+  /** A request came. @returns its place; undefined when only this thread can answer */
+  open(descriptor: number, isHead: boolean): number | undefined
+  /** Its answer begins, or is not wanted any more. @returns false: another one has answered */
+  take(place: number): boolean
+}
+
+const NOBODY_ELSE: AnswerGuard = { open: () => undefined, take: () => true }
 const HEAD_END = Buffer.from('\r\n\r\n')
 const HEAD_BYTES_MAX = 64 * 1024
 const EMPTY = Buffer.alloc(0)
@@ -18,13 +27,17 @@ const EMPTY = Buffer.alloc(0)
 export class Connection implements AnswerSink {
   readonly #socket: Socket
   readonly #onExchange: OnExchange
+  readonly #guard: AnswerGuard
+  /** Of a request that has no answer yet. */
+  #place: number | undefined
   /** What came and belongs to no request yet. */
   #rest: Buffer = EMPTY
   #exchange: Exchange | null = null
   #isLast = false
 
-  constructor(socket: Socket, onExchange: OnExchange) {
+  constructor(socket: Socket, onExchange: OnExchange, guard = NOBODY_ELSE) {
     this.#socket = socket
+    this.#guard = guard
     this.#onExchange = onExchange
     socket.setNoDelay(true)
     socket.on('data', this.#onData)
@@ -46,6 +59,7 @@ export class Connection implements AnswerSink {
   }
 
   write(bytes: Uint8Array): boolean {
+    if (this.#place !== undefined && !this.#take()) this.#socket.destroy()
     return this.#socket.destroyed || this.#socket.write(bytes)
   }
 
@@ -61,13 +75,17 @@ export class Connection implements AnswerSink {
   finish(exchange: Exchange, isBroken: boolean): void {
     if (this.#exchange !== exchange) return
     this.#exchange = null
+    this.#take()
     if (isBroken) {
       this.#socket.destroy()
       return
     }
     // What follows an unread body cannot be told from it.
     if (this.#isLast || !exchange.head.isPersistent || !exchange.body.isComplete) {
+      this.#socket.off('data', this.#onData)
       this.#socket.end()
+      // Only who reads notices that the other side closes.
+      this.#socket.resume()
       return
     }
     this.#socket.resume()
@@ -93,6 +111,7 @@ export class Connection implements AnswerSink {
       const body = new RequestBody(this.#socket, head.isChunked ? null : (head.contentLength ?? 0))
       const exchange = new Exchange(head, body, this)
       this.#exchange = exchange
+      this.#place = this.#guard.open(descriptorOf(this.#socket), head.method === 'HEAD')
       this.#feed(body)
       this.#onExchange(exchange)
     } catch {
@@ -109,8 +128,24 @@ export class Connection implements AnswerSink {
     }
   }
 
+  /** @returns false: somebody else has answered */
+  #take(): boolean {
+    const place = this.#place
+    this.#place = undefined
+    return place === undefined || this.#guard.take(place)
+  }
+
   readonly #onClose = (): void => {
+    this.#take()
     this.#exchange?.abandon()
     this.#exchange = null
   }
+}
+
+/** Node.js says it nowhere officially; -1 where it does not say it at all. */
+function descriptorOf(socket: Socket): number {
+  const handle: unknown = Reflect.get(socket, '_handle')
+  const descriptor: unknown =
+    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined
+  return typeof descriptor === 'number' ? descriptor : -1
 }

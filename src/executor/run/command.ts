@@ -27,7 +27,7 @@ export class CommandRunner implements Runner {
 
   constructor(guest: Guest) {
     this.#guest = guest
-    this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links)
+    this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links, guest.budget)
     this.#args = [guest.plan.argv0, ...guest.plan.args]
   }
 
@@ -117,6 +117,7 @@ class CommandRun {
       stdout: this.#output,
       stderr: { write: (bytes) => log('stderr', bytes) },
       fdsMax: plan.limits.files,
+      callsPerSecondMax: plan.limits.hostCalls,
       openSpecial: async (name, access) => {
         if (!isSpecial(name)) return undefined
         return openSpecial(this.#session ?? (await this.openSession()), name, access)

@@ -9,11 +9,11 @@ import { trapReason } from '../trap.ts'
 export class LimitBreach extends QuiverError {}
 
 export const BREACHES = {
-  CPU_TIME: 'limits.cpu_time',
+  CPU_TIME: 'wasm.cpu_time',
   OUT_OF_MEMORY: 'limits.memory',
-  OUTPUT_TOO_LARGE: 'limits.output',
+  OUTPUT_TOO_LARGE: 'wasm.output',
   INPUT_TOO_LARGE: 'limits.body',
-  HOST_CALLS: 'limits.host_calls',
+  HOST_CALLS: 'wasm.host_calls',
   REQUEST_TIMEOUT: 'limits.request_timeout',
 } as const
 
@@ -73,10 +73,27 @@ export function respondFailure(exchange: Exchange, error: QuiverError): void {
     return
   }
   const requestId = exchange.head.header('x-request-id') ?? null
-  const body = `${JSON.stringify({ ...toFailure(error), requestId, component: 'executor' })}\n`
-  const status = statusOf(error)
   const headers = ['Content-Type', 'application/json', 'Cache-Control', 'no-store']
-  exchange.respond(status, headers, Buffer.from(body))
+  exchange.respond(statusOf(error), headers, formatBody(error, requestId))
+}
+
+/** The same as bytes for a connection that ends with it. */
+export function formatAnswer(error: QuiverError, isHead: boolean): string {
+  const body = formatBody(error, null)
+  const head = [
+    `HTTP/1.1 ${statusOf(error)} `,
+    'Content-Type: application/json',
+    'Cache-Control: no-store',
+    `Content-Length: ${body.length}`,
+    'Connection: close',
+  ]
+  return `${head.join('\r\n')}\r\n\r\n${isHead ? '' : body.toString()}`
+}
+
+function formatBody(error: QuiverError, requestId: string | null): Buffer {
+  return Buffer.from(
+    `${JSON.stringify({ ...toFailure(error), requestId, component: 'executor' })}\n`,
+  )
 }
 
 function statusOf({ code, reason }: QuiverError): number {

@@ -34,6 +34,7 @@ const PLAN: ModulePlan = {
   limits: {
     memoryBytes: 1e6,
     cpuTimeMs: 1000,
+    cpuMillis: null,
     requestTimeoutMs: 1000,
     outputBytes: 1000,
     inputBytes: 1000,
@@ -74,10 +75,13 @@ async function answer(code: Bytes): Promise<string> {
   const runner = createRunner({
     module,
     memory: null,
+    component: null,
     kind,
     exports,
     links,
     plan: PLAN,
+    budget: null,
+    memories: 1,
     log: () => {},
   })
   let sent = ''

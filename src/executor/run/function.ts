@@ -28,7 +28,7 @@ export class FunctionRunner implements Runner {
     if (found === undefined) throw noEntry(entry, names)
     this.#guest = guest
     this.#entry = found
-    this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links)
+    this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links, guest.budget)
   }
 
   answer(exchange: Exchange): void | Promise<void> {
@@ -65,6 +65,7 @@ export class FunctionRunner implements Runner {
           stdout: { write: (bytes) => log('stdout', bytes) },
           stderr: { write: (bytes) => log('stderr', bytes) },
           fdsMax: plan.limits.files,
+          callsPerSecondMax: plan.limits.hostCalls,
           openSpecial: (name, access) => openSpecial(session, name, access),
         })
       : null

@@ -48,7 +48,7 @@ export class Invoker implements Runner {
 
   constructor(guest: Guest) {
     this.#guest = guest
-    this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links)
+    this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links, guest.budget)
   }
 
   async answer(exchange: Exchange): Promise<void> {
@@ -130,6 +130,7 @@ export class Invoker implements Runner {
       stdout: { write: (bytes) => log('stdout', bytes) },
       stderr: { write: (bytes) => log('stderr', bytes) },
       fdsMax: plan.limits.files,
+      callsPerSecondMax: plan.limits.hostCalls,
       openSpecial: (name, access) => openSpecial(session, name, access),
     })
   }

@@ -1,24 +1,39 @@
 /**
- * How the main thread sees that a serving thread is stuck in a guest: a word of shared memory that the thread renews from
- * its event loop as long as it has requests in flight.
+ * What the main thread sees of a serving thread without asking it: whether it is stuck in a guest, by a word of shared memory
+ * that the thread renews from its event loop as long as it has requests in flight; what it has in flight; and who it is.
  */
+
+import { readlinkSync } from 'node:fs'
 
 const BEAT_MS = 20
 /** Byte offsets. */
 const BEAT = 0
-const IN_FLIGHT = 8
-const BYTES = 16
+const HELD = 8
+const IN_FLIGHT = 16
+const THREAD = 20
+const BYTES = 24
 
 export class Beat {
   readonly memory: SharedArrayBuffer
   readonly #beat: BigInt64Array
+  readonly #held: Float64Array
   readonly #inFlight: Int32Array
+  readonly #thread: Int32Array
   #timer: NodeJS.Timeout | undefined
+  #onBeat: (() => void) | undefined
 
   constructor(memory = new SharedArrayBuffer(BYTES)) {
     this.memory = memory
     this.#beat = new BigInt64Array(memory, BEAT, 1)
+    this.#held = new Float64Array(memory, HELD, 1)
     this.#inFlight = new Int32Array(memory, IN_FLIGHT, 1)
+    this.#thread = new Int32Array(memory, THREAD, 1)
+  }
+
+  /** In the thread, once. @param onBeat  called with each beat, while there are requests in flight and once more after them */
+  begin(onBeat: () => void): void {
+    this.#onBeat = onBeat
+    Atomics.store(this.#thread, 0, ownThreadId())
   }
 
   /** In the thread: a request is being answered. */
@@ -33,8 +48,22 @@ export class Beat {
     Atomics.sub(this.#inFlight, 0, 1)
   }
 
+  /** In the thread: memory that its guests have. */
+  set heldBytes(bytes: number) {
+    this.#held[0] = bytes
+  }
+
+  get heldBytes(): number {
+    return this.#held[0] ?? 0
+  }
+
   get inFlight(): number {
     return Atomics.load(this.#inFlight, 0)
+  }
+
+  /** As the kernel numbers threads; 0: not known. */
+  get threadId(): number {
+    return Atomics.load(this.#thread, 0)
   }
 
   /** In the main thread: milliseconds since the thread last came back to its event loop; 0 while it has nothing to do. */
@@ -47,6 +76,7 @@ export class Beat {
 
   /** A thread that goes idle lets its timer run out at the next tick: most are busy again before. */
   readonly #tick = (): void => {
+    this.#onBeat?.()
     if (this.inFlight > 0) return this.#renew()
     clearInterval(this.#timer)
     this.#timer = undefined
@@ -54,5 +84,13 @@ export class Beat {
 
   #renew(): void {
     Atomics.store(this.#beat, 0, process.hrtime.bigint())
+  }
+}
+
+function ownThreadId(): number {
+  try {
+    return Number(readlinkSync('/proc/thread-self').split('/').at(-1))
+  } catch {
+    return 0
   }
 }

@@ -4,22 +4,28 @@
  * are lost.
  */
 
+import { readFileSync } from 'node:fs'
+import { setPriority } from 'node:os'
 import { Worker } from 'node:worker_threads'
 
 import { errnoOf, QuiverError } from '../../core/error.ts'
 import { toError, type Failure, type LogStream, type ModuleUsage } from '../protocol.ts'
-import { breach, toFailure } from '../run/failure.ts'
+import { breach, formatAnswer, toFailure } from '../run/failure.ts'
 import type { ServedModule } from '../run/runner.ts'
 
 import { Beat } from './beat.ts'
+import { PendingAnswers } from './pending-answers.ts'
 import type { FromThread, ThreadData, ToThread } from './thread.ts'
 
 export interface ModuleObserver {
   onLog(stream: LogStream, atMs: number, bytes: Uint8Array): void
-  /** Requests were lost; the next ones are served. */
-  onBroke(error: Failure): void
+  /** A guest was ended for a limit. @param isFatal  with all requests that were in flight; the next ones are served */
+  onBreach(error: Failure, isFatal: boolean): void
 }
 
+/** Computing for longer than this without a pause, a thread makes room for those of others. */
+const NICE_AFTER_MS = 50
+const NICE = 10
 /** JavaScript of a thread: parser, buffers, the runner. What guests hold is outside of it. */
 const HEAP_MIB = 128
 const YOUNG_MIB = 48
@@ -29,9 +35,11 @@ const STACK_MIB = 4
 export class BlankThread {
   readonly worker: Worker
   readonly beat = new Beat()
+  readonly pending = new PendingAnswers()
+  #isNice = false
 
   constructor() {
-    const workerData: ThreadData = { beat: this.beat.memory }
+    const workerData: ThreadData = { beat: this.beat.memory, pending: this.pending.memory }
     const resourceLimits = {
       maxOldGenerationSizeMb: HEAP_MIB,
       maxYoungGenerationSizeMb: YOUNG_MIB,
@@ -43,6 +51,31 @@ export class BlankThread {
     )
     this.worker = new Worker(file, { workerData, resourceLimits, env: {}, stdin: false })
   }
+
+  /** Lets others go first, from now on: nobody without privileges can take that back. */
+  beNice(): void {
+    const { threadId } = this.beat
+    if (this.#isNice || threadId === 0) return
+    this.#isNice = true
+    try {
+      setPriority(threadId, NICE)
+    } catch {
+      // It ended, or the kernel does not let us: others still have their turn.
+    }
+  }
+
+  /** Nanoseconds on a processor; 0 where the kernel does not tell. */
+  get cpuNs(): number {
+    try {
+      const [ns = ''] = readFileSync(
+        `/proc/self/task/${this.beat.threadId}/schedstat`,
+        'latin1',
+      ).split(' ')
+      return Number(ns)
+    } catch {
+      return 0
+    }
+  }
 }
 
 export type TakeThread = () => BlankThread
@@ -53,6 +86,8 @@ export class ModuleServer implements AsyncDisposable {
   readonly #observer: ModuleObserver
   #thread: BlankThread | undefined
   #port: number
+  /** Of threads that were replaced. */
+  #formerCpuNs = 0
   #isEnding = false
   #isReplacing = false
 
@@ -76,8 +111,10 @@ export class ModuleServer implements AsyncDisposable {
   /** Called every so often by whoever owns all modules of the process. */
   watch(): void {
     const { cpuTimeMs } = this.served.plan.limits
-    if (this.#thread === undefined || this.#thread.beat.stuckMs <= cpuTimeMs) return
-    const what = `the guest computed for longer than ${cpuTimeMs} ms without a pause`
+    const stuckMs = this.#thread?.beat.stuckMs ?? 0
+    if (stuckMs > NICE_AFTER_MS) this.#thread?.beNice()
+    if (stuckMs <= cpuTimeMs) return
+    const what = `a request computed for longer than ${cpuTimeMs} ms without a pause`
     void this.#replace(breach('CPU_TIME', what))
   }
 
@@ -93,11 +130,13 @@ export class ModuleServer implements AsyncDisposable {
     await this[Symbol.asyncDispose]()
   }
 
-  async usage(): Promise<ModuleUsage> {
+  usage(): ModuleUsage {
     const { memoryBytes } = this.served.plan.limits
-    const cpu = await this.#thread?.worker.cpuUsage()
-    const cpuNs = ((cpu?.user ?? 0) + (cpu?.system ?? 0)) * 1000
-    return { memoryBytes: 0, memoryBytesMax: memoryBytes, cpuNs }
+    return {
+      memoryBytes: this.#thread?.beat.heldBytes ?? 0,
+      memoryBytesMax: memoryBytes,
+      cpuNs: this.#formerCpuNs + (this.#thread?.cpuNs ?? 0),
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -111,6 +150,7 @@ export class ModuleServer implements AsyncDisposable {
     const { worker } = thread
     worker.on('message', (message: FromThread) => {
       if (message.type === 'log') this.#observer.onLog(message.stream, message.atMs, message.bytes)
+      if (message.type === 'breach') this.#observer.onBreach(message.error, false)
     })
     worker.on('error', (thrown) => this.#onError(thread, QuiverError.from(thrown)))
     const listening = awaitMessage(worker, 'listening', AbortSignal.timeout(START_TIMEOUT_MS))
@@ -127,20 +167,26 @@ export class ModuleServer implements AsyncDisposable {
   async #replace(error: QuiverError): Promise<void> {
     if (this.#isReplacing || this.#isEnding) return
     this.#isReplacing = true
-    const stuck = this.#thread
+    const lost = this.#thread
     try {
-      // First told, so that whoever lost a request can be told why.
-      this.#observer.onBroke(toFailure(error))
-      this.#observer.onLog(
-        'quiver',
-        Date.now(),
-        Buffer.from(`${error.message} (${error.reason})\n`),
-      )
+      // Whoever comes back at once finds the new one.
       await this.#startThread()
+      // Told before it ends, so that whoever lost a request knows why.
+      lost?.pending.answerAll((isHead) => formatAnswer(error, isHead))
+      this.#observer.onBreach(toFailure(error), true)
+      this.#log(error)
+    } catch (thrown) {
+      // The next watch finds the lost one still stuck, and tries again.
+      this.#log(QuiverError.from(thrown))
     } finally {
       this.#isReplacing = false
-      await stuck?.worker.terminate()
+      this.#formerCpuNs += lost?.cpuNs ?? 0
+      await lost?.worker.terminate()
     }
+  }
+
+  #log({ message, reason }: QuiverError): void {
+    this.#observer.onLog('quiver', Date.now(), Buffer.from(`${message} (${reason})\n`))
   }
 
   /** A thread ends by itself only when its heap is full, or by a bug. */

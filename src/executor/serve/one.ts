@@ -29,7 +29,7 @@ export async function serveOne(
         void (stream === 'stdout' ? process.stdout : process.stderr).write(text)
       },
       // What is logged says it.
-      onBroke: () => {},
+      onBreach: () => {},
     },
     port,
   )

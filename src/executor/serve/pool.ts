@@ -89,7 +89,7 @@ export class Pool {
       case 'list':
         return [...this.#servers].map(([instance, { port }]) => ({ instance, port }))
       case 'usage':
-        return await this.#require(asked.instance).usage()
+        return this.#require(asked.instance).usage()
       default:
         return asked satisfies never
     }
@@ -116,7 +116,7 @@ export class Pool {
   ): Promise<Serving> {
     const served = new ModuleServer(await prepareModule(bytes, plan), this.#takeThread, {
       onLog: (stream, atMs, text) => this.#say({ type: 'log', instance, stream, atMs }, text),
-      onBroke: (error) => this.#say({ type: 'broke', instance, error }),
+      onBreach: (error, isFatal) => this.#say({ type: 'breach', instance, error, isFatal }),
     })
     this.#servers.set(instance, served)
     try {
@@ -166,7 +166,7 @@ export class Pool {
       return
     }
     // An answer is for the connection that asked; what is said of instances is for whoever comes next.
-    const isKept = message.type === 'log' || message.type === 'broke' || control !== undefined
+    const isKept = message.type === 'log' || message.type === 'breach' || control !== undefined
     if (!isKept || this.#pendingBytes > PENDING_BYTES_MAX) return
     this.#pending.push({ message, bytes })
     this.#pendingBytes += bytes.length + OVERHEAD_BYTES
@@ -182,7 +182,7 @@ export class Pool {
 
 const EMPTY = new Uint8Array(0)
 const OVERHEAD_BYTES = 200
-const SILENT: ModuleObserver = { onLog: () => {}, onBroke: () => {} }
+const SILENT: ModuleObserver = { onLog: () => {}, onBreach: () => {} }
 const TRIAL_MS = 2000
 
 /** A script is loaded, as for serving, to see whether it can be. */
@@ -190,6 +190,7 @@ function planTrial({ entry, memoryBytes }: ModuleDemand, script: ScriptSource): 
   const limits = {
     memoryBytes,
     cpuTimeMs: TRIAL_MS,
+    cpuMillis: null,
     requestTimeoutMs: TRIAL_MS,
     outputBytes: 0,
     inputBytes: 0,

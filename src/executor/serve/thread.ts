@@ -10,15 +10,20 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { Connection } from '../http/connection.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { Failure, LogStream } from '../protocol.ts'
+import { Budget } from '../run/budget.ts'
 import { openRunner } from '../run/create.ts'
 import { explain, respondFailure, toFailure } from '../run/failure.ts'
 import { Invoker, isCall } from '../run/invoke.ts'
 import type { Guest, Runner, ServedModule } from '../run/runner.ts'
 
 import { Beat } from './beat.ts'
+import { LogFlow } from './log-flow.ts'
+import { Pace } from './pace.ts'
+import { PendingAnswers } from './pending-answers.ts'
 
 export interface ThreadData {
   readonly beat: SharedArrayBuffer
+  readonly pending: SharedArrayBuffer
 }
 
 export type ToThread =
@@ -35,6 +40,8 @@ export type FromThread =
   | { readonly type: 'listening'; readonly port: number }
   | { readonly type: 'failed'; readonly error: Failure }
   | { readonly type: 'idle' }
+  /** A guest was ended for a limit. Told once for each reason. */
+  | { readonly type: 'breach'; readonly error: Failure }
   | {
       readonly type: 'log'
       readonly stream: LogStream
@@ -47,22 +54,41 @@ const BACKLOG = 1024
 
 class ServingThread {
   readonly #beat: Beat
+  readonly #pending: PendingAnswers
+  readonly #log = new LogFlow((stream, bytes) =>
+    tell({ type: 'log', stream, atMs: Date.now(), bytes }),
+  )
   readonly #connections = new Set<Connection>()
+  readonly #breachesTold = new Set<string>()
+  #pace: Pace | null = null
   #server: Server | undefined
   #guest: Guest | undefined
   #runner: Runner | undefined
   #invoker: Runner | undefined
 
-  constructor({ beat }: ThreadData) {
+  constructor({ beat, pending }: ThreadData) {
     this.#beat = new Beat(beat)
+    this.#pending = new PendingAnswers(pending)
   }
 
   async serve(message: Extract<ToThread, { type: 'serve' }>): Promise<void> {
     const { served, port } = message
-    this.#guest = { ...served, log: writeLog }
+    const { limits } = served.plan
+    const budget = new Budget(limits, served.memories)
+    this.#guest = {
+      ...served,
+      budget,
+      log: (stream, bytes) => this.#log.write(stream, bytes),
+    }
+    this.#pace = limits.cpuMillis === null ? null : new Pace(limits.cpuMillis)
+    this.#beat.begin(() => {
+      budget.review()
+      this.#beat.heldBytes = budget.heldBytes
+      this.#log.settle()
+    })
     this.#runner = await openRunner(this.#guest)
     const server = createServer({ noDelay: true }, (socket) => {
-      const connection = new Connection(socket, this.#answer)
+      const connection = new Connection(socket, this.#onExchange, this.#pending)
       this.#connections.add(connection)
       socket.once('close', () => this.#connections.delete(connection))
     })
@@ -79,7 +105,15 @@ class ServingThread {
     for (const connection of this.#connections) connection.close()
   }
 
-  readonly #answer = (exchange: Exchange): void => {
+  readonly #onExchange = (exchange: Exchange): void => {
+    const delayMs = this.#pace?.delayMs ?? 0
+    if (delayMs <= 0) this.#answer(exchange)
+    else setTimeout(() => this.#answer(exchange), delayMs)
+  }
+
+  #answer(exchange: Exchange): void {
+    // It waited, and whoever asked did not.
+    if (exchange.gone.aborted) return
     this.#beat.enter()
     let answered: void | Promise<void>
     try {
@@ -110,17 +144,16 @@ class ServingThread {
     if (exchange.gone.aborted) return
     const error = explain(thrown)
     const requestId = exchange.head.header('x-request-id') ?? 'a request'
-    writeLog('quiver', Buffer.from(`${requestId}: ${error.message} (${error.reason})\n`))
+    this.#log.write('quiver', Buffer.from(`${requestId}: ${error.message} (${error.reason})\n`))
     respondFailure(exchange, error)
+    if (error.code !== 'resource_exhausted' || this.#breachesTold.has(error.reason)) return
+    this.#breachesTold.add(error.reason)
+    tell({ type: 'breach', error: toFailure(error) })
   }
 }
 
 function tell(message: FromThread): void {
   parentPort?.postMessage(message, [])
-}
-
-function writeLog(stream: LogStream, bytes: Uint8Array): void {
-  tell({ type: 'log', stream, atMs: Date.now(), bytes })
 }
 
 const data: ThreadData = workerData

@@ -93,7 +93,7 @@ export function bindCall(abi: Abi, name: string): HostFunction | undefined {
 
 function run(abi: Abi, call: Call, args: GuestValue[]): number | Promise<number> {
   try {
-    abi.guest.assertRunning()
+    abi.guest.enter()
     const result = call(abi, ...args)
     return result instanceof Promise ? settle(abi, result) : result
   } catch (thrown) {

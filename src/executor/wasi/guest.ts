@@ -4,6 +4,9 @@
  * The functions themselves are in `*-calls.ts`, by noun; `wasi.ts` hands them to a module.
  */
 
+import { CallRate } from '../call-rate.ts'
+import { trap } from '../trap.ts'
+
 import { PREVIEW1, type AbiVersion } from './abi.ts'
 import { SYSTEM_CLOCK, type GuestClock } from './clock.ts'
 import {
@@ -35,6 +38,7 @@ export interface GuestSettings {
   readonly clock: GuestClock | undefined
   readonly random: ((bytes: Uint8Array) => void) | undefined
   readonly fdsMax: number
+  readonly callsPerSecondMax: number
 }
 
 /** The longest that Node's timers can wait. */
@@ -52,6 +56,7 @@ export class Guest {
   readonly descriptors: DescriptorTable
   readonly settings: GuestSettings
   readonly clock: GuestClock
+  readonly #calls: CallRate
   #stopped: { readonly by: unknown } | undefined
   #cancelWait: ((reason: unknown) => void) | undefined
 
@@ -59,6 +64,14 @@ export class Guest {
     this.settings = settings
     this.clock = settings.clock ?? SYSTEM_CLOCK
     this.descriptors = new DescriptorTable(settings.fdsMax)
+    this.#calls = new CallRate(settings.callsPerSecondMax)
+  }
+
+  /** A call begins. Throws what ended the guest, if it has ended; ends it when its calls are too many. */
+  enter(): void {
+    this.assertRunning()
+    const excess = this.#calls.count()
+    if (excess !== null) trap(excess)
   }
 
   /** Throws what ended the guest, if it has ended: a guest may catch exceptions, but not go on. */

@@ -55,6 +55,8 @@ export interface WasiOptions {
   readonly sockets?: readonly (Listener | SocketConnection)[]
   /** How many descriptors the guest may have, these included; 1024 by default. */
   readonly fdsMax?: number
+  /** A guest that makes more host calls in a second is ended; no limit by default. */
+  readonly callsPerSecondMax?: number
   /**
    * Opens names such as `api://input` or `https://host/path`, however the guest's C library mangled their slashes. Called once for each
    * `path_open`; undefined falls through to the folders.
@@ -92,6 +94,7 @@ export class Wasi {
       clock: options.clock,
       random: options.random,
       fdsMax: options.fdsMax ?? FDS_MAX,
+      callsPerSecondMax: options.callsPerSecondMax ?? Infinity,
     }
     this.#guest = new Guest(settings)
     this.#open(options)
