@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import path from 'node:path'
 import { after, before, suite, test } from 'node:test'
 
-import { compileFunction } from '../fixtures/compile.ts'
+import { compileFunction, compileText } from '../fixtures/compile.ts'
 
 import { TestNode } from './harness.ts'
 import { COUNTER, deployText, NUMBERS, SUMS } from './wasm-guests.ts'
@@ -128,6 +128,16 @@ suite('linked modules', () => {
       (await invoke('sums', 'quadruple', '4611686018427387')).stdout,
       '18446744073709548\n',
     )
+  })
+
+  test('are refused when the callee does not export what they import', async () => {
+    const text = `(module (import "numbers" "ad" (func $ad (result i32)))
+      (func (export "go") (result i32) (call $ad)))`
+    const folder = await node.writeFiles({ 'quiver.toml': 'name = "wrong"\nfile = "app.wasm"\n' })
+    await compileText(text, 'app', folder)
+    const { status, stderr } = await node.quiver('deploy', folder)
+    assert.notEqual(status, 0)
+    assert.match(stderr, /does not export it \(LINK_EXPORT_MISSING\)\n.*"add"/)
   })
 
   test('are found under another name by a connection, in a sandbox too', async () => {
