@@ -28,6 +28,8 @@ import type {
   RunRequest,
   RunResult,
   ServiceView,
+  SnippetRequest,
+  SnippetResult,
   TaskDetail,
   TaskView,
   TopView,
@@ -82,6 +84,7 @@ export const ENDPOINTS = {
     'Call an export of a WebAssembly module',
   ),
   createRun: json('instance', 'POST', '/v1/runs', 'Prepare one execution of an image'),
+  runSnippet: json('instance', 'POST', '/v1/snippets', 'Run untrusted JavaScript once, to its end'),
   logs: {
     kind: 'lines',
     noun: 'instance',
@@ -182,6 +185,7 @@ export interface Calls {
   }
   invoke: { params: Named; body: InvokeRequest; output: InvokeResult }
   createRun: { body: RunRequest; output: RunResult }
+  runSnippet: { body: SnippetRequest; output: SnippetResult }
   logs: { params: { readonly target: string }; query: LogQuery; output: LogRecord }
   session: { params: { readonly target: string }; output: null }
   missing: { body: { readonly digests: readonly Digest[] }; output: readonly Digest[] }

@@ -54,6 +54,21 @@ export interface RunRequest {
   readonly isRemovedAtEnd: boolean
 }
 
+/** JavaScript that nobody trusts, to be run once. */
+export interface SnippetRequest {
+  /** An ECMAScript module of one file. */
+  readonly code: string
+  /** `process.argv` after the name of the script; none unless given. */
+  readonly args?: readonly string[] | undefined
+  readonly env?: Readonly<Record<string, string>> | undefined
+  /** What `process.stdin` has; nothing unless given. */
+  readonly input?: string | undefined
+  /** Of the script; 64 MiB unless given. */
+  readonly memoryBytes?: number | undefined
+  /** Longest life, with its start; 10 s unless given. */
+  readonly timeoutMs?: number | undefined
+}
+
 /** A call of an export by its name. */
 export interface InvokeRequest {
   readonly export: string

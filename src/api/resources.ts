@@ -16,6 +16,7 @@ export type {
   LogQuery,
   PublishRequest,
   RunRequest,
+  SnippetRequest,
   SpecOverrides,
   TerminalSize,
 } from './requests.ts'
@@ -185,6 +186,19 @@ export interface RunResult {
 }
 
 /** What an export returned. */
+/** What became of a snippet. */
+export interface SnippetResult {
+  /** The first mebibyte of each. */
+  readonly stdout: string
+  readonly stderr: string
+  readonly isTruncated: boolean
+  /** Exit status; null: it was ended. */
+  readonly status: number | null
+  /** `COMPLETED`, `EXITED` with a status other than 0, or what ended it: `WALL_TIME`, `OUT_OF_MEMORY`. */
+  readonly reason: string
+  readonly durationMs: number
+}
+
 export interface InvokeResult {
   readonly instance: string
   /** A number as text, so that 64 bits fit; null: it returns nothing. */

@@ -191,6 +191,15 @@ export const runResult = z.strictObject({
   publish: z.array(publish),
 }) satisfies z.ZodType<resource.RunResult>
 
+export const snippetResult = z.strictObject({
+  stdout: z.string(),
+  stderr: z.string(),
+  isTruncated: z.boolean(),
+  status: count.nullable(),
+  reason: z.string(),
+  durationMs: z.number().min(0),
+}) satisfies z.ZodType<resource.SnippetResult>
+
 export const invokeResult = z.strictObject({
   instance: z.string(),
   value: z.string().nullable(),

@@ -30,6 +30,9 @@ const referenced = z.strictObject({ reference })
 const instanceId = z.string().regex(/^[a-z0-9-]{1,100}$/, 'is not an instance id')
 const environment = z.record(z.string().regex(/^[^=\0]+$/, 'is not a variable name'), z.string())
 
+const SNIPPET_LENGTH_MAX = 1024 * 1024
+const SNIPPET_INPUT_LENGTH_MAX = 8 * 1024 * 1024
+
 /** Query parameters are texts: `12`, `true`. */
 const numberText = z
   .string()
@@ -68,6 +71,19 @@ const runRequest = z.strictObject({
   hasStdin: z.boolean(),
   isDetached: z.boolean(),
   isRemovedAtEnd: z.boolean(),
+})
+
+const snippetRequest = z.strictObject({
+  code: z.string().max(SNIPPET_LENGTH_MAX),
+  args: z.array(z.string().max(65_536)).max(256).optional(),
+  env: environment.optional(),
+  input: z.string().max(SNIPPET_INPUT_LENGTH_MAX).optional(),
+  memoryBytes: z
+    .int()
+    .min(4 * 1024 * 1024)
+    .max(1024 ** 3)
+    .optional(),
+  timeoutMs: z.int().min(100).max(300_000).optional(),
 })
 
 const invokeRequest = z.strictObject({
@@ -151,6 +167,7 @@ export const SCHEMAS = {
   },
   invoke: { params: named, body: invokeRequest, output: view.invokeResult },
   createRun: { body: runRequest, output: view.runResult },
+  runSnippet: { body: snippetRequest, output: view.snippetResult },
   logs: { params: z.strictObject({ target: instanceId }), query: logQuery, output: view.logRecord },
   session: { params: z.strictObject({ target: instanceId }), output: z.null() },
   missing: {

@@ -35,6 +35,8 @@ import type {
   RunRequest,
   RunResult,
   ServiceView,
+  SnippetRequest,
+  SnippetResult,
   TaskDetail,
   TaskView,
   TopView,
@@ -90,6 +92,13 @@ export interface InstanceControl {
 
   /** Prepares an instance for one execution, and starts it when detached; otherwise `attach` starts it. */
   createRun(request: RunRequest, signal: AbortSignal): Promise<RunResult>
+
+  /**
+   * Runs JavaScript once, alone in a sandbox without files and network, and keeps nothing of it. What fails in the script is a result.
+   *
+   * @throws QuiverError `resource_exhausted/SNIPPETS_BUSY`; whatever kept it from being started
+   */
+  runSnippet(request: SnippetRequest, signal: AbortSignal): Promise<SnippetResult>
 
   /**
    * Joins the program's own stdio. Primary: lossless, one at a time.

@@ -58,6 +58,12 @@ export interface WasmSpec {
   readonly script?: string | null | undefined
 }
 
+/**
+ * As `script`: it comes as input, before what the script itself reads: its length in bytes, as eight hexadecimal digits, and its text.
+ * Only of a run, and nothing of it is kept.
+ */
+export const SCRIPT_INPUT = '-'
+
 export const WASM_DEFAULTS: WasmSpec = {
   stdout: 'cgi',
   entry: null,

@@ -1,6 +1,6 @@
 /** From an instance plan to what an executor is told, by whichever driver it runs. */
 
-import { WASM_DEFAULTS, type TaskSpec } from '../core/task.ts'
+import { SCRIPT_INPUT, WASM_DEFAULTS, type TaskSpec } from '../core/task.ts'
 import type {
   Inspection,
   ModuleDemand,
@@ -36,11 +36,14 @@ export interface ScriptFile {
 /** Where the script of an instance is; null: it has none. */
 export function findScript({ spec, imageTree }: InstancePlan): ScriptFile | null {
   const name = spec.wasm?.script ?? null
-  return name === null ? null : { path: `${imageTree}/${name}`, name }
+  if (name === null || name === SCRIPT_INPUT) return null
+  return { path: `${imageTree}/${name}`, name }
 }
 
 /** Prefix of the guest's variables: the executor's own environment is that of Node.js, and no guest's. */
 const GUEST = 'GUEST_'
+/** What an executor needs beside the memory of its module, which is what the limit is about. */
+const EXECUTOR_BYTES = 128 * 1024 * 1024
 
 /** Where an executor's tree is, and what is in it. */
 export interface ExecutorTree {
@@ -101,9 +104,7 @@ export function planExecutor(plan: InstancePlan, executor: ExecutorTree): Instan
   const { spec } = plan
   const mode = plan.isRun || spec.http === null ? 'run' : 'serve'
   const module = { ...buildModulePlan(plan, null, null), env: {} }
-  const name = spec.wasm?.script ?? null
-  // Its text would be too long for an argument.
-  const script = name === null ? null : { path: `/app/${name}`, name }
+  const script = placeScript(spec)
   const port = spec.http?.port ?? 0
   const argument = JSON.stringify({ module, port, path: executor.modulePath, script })
   const env = Object.entries(plan.env).map(([name, value]) => [`${GUEST}${name}`, value] as const)
@@ -113,6 +114,19 @@ export function planExecutor(plan: InstancePlan, executor: ExecutorTree): Instan
     entry: executor.entry,
     mounts: [{ source: `${plan.binaryTree}${plan.entry}`, target: executor.modulePath }],
     env: Object.fromEntries(env),
-    spec: { ...spec, argv0: null, workdir: '/app', args: [executor.main, mode, argument] },
+    spec: {
+      ...spec,
+      limits: { ...spec.limits, memoryBytes: spec.limits.memoryBytes + EXECUTOR_BYTES },
+      argv0: null,
+      workdir: '/app',
+      args: [executor.main, mode, argument],
+    },
   }
+}
+
+/** Where a process finds its script: its text would be too long for an argument. */
+function placeScript({ wasm }: TaskSpec): { path: string | null; name: string } | null {
+  const name = wasm?.script ?? null
+  if (name === null) return null
+  return { path: name === SCRIPT_INPUT ? null : `/app/${name}`, name }
 }

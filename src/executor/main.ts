@@ -3,11 +3,18 @@
  * command runs once, with the stdio of this process. The mode is the first argument, what it needs the second, as JSON.
  */
 
+import { readSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 
 import { QuiverError } from '../core/error.ts'
 
-import type { ModulePlan } from './protocol.ts'
+import type { ModulePlan, ScriptSource } from './protocol.ts'
+
+interface ScriptPlace {
+  /** Absolute; null: it comes as input, before what it reads itself. */
+  readonly path: string | null
+  readonly name: string
+}
 
 interface SingleModule {
   readonly module: ModulePlan
@@ -16,11 +23,14 @@ interface SingleModule {
   /** Absolute. */
   readonly path: string
   /** What a JavaScript engine is to run; null: the module is a program itself. */
-  readonly script: { readonly path: string; readonly name: string } | null
+  readonly script: ScriptPlace | null
 }
 
 /** Prefix of the guest's variables in the environment of this process. */
 const GUEST = 'GUEST_'
+/** Of a script that comes as input: how its length is written, and how it is called in messages. */
+const LENGTH_DIGITS = 8
+const INPUT_NAME = 'snippet.js'
 
 async function main(mode: string, argument: string): Promise<void> {
   if (mode === 'pool') {
@@ -47,8 +57,23 @@ async function main(mode: string, argument: string): Promise<void> {
   process.exitCode = await runOnce(bytes, plan)
 }
 
-async function readScript({ path, name }: NonNullable<SingleModule['script']>) {
-  return { name, text: await readFile(path, 'utf8') }
+async function readScript({ path, name }: ScriptPlace): Promise<ScriptSource> {
+  if (path !== null) return { name, text: await readFile(path, 'utf8') }
+  return {
+    name: INPUT_NAME,
+    text: takeFromInput(Number.parseInt(takeFromInput(LENGTH_DIGITS), 16)),
+  }
+}
+
+/** No more than that: the rest is the script's own. */
+function takeFromInput(length: number): string {
+  const bytes = Buffer.alloc(length)
+  for (let at = 0; at < length;) {
+    const count = readSync(0, bytes, at, length - at, null)
+    if (count === 0) throw new Error('the input ends before the script does')
+    at += count
+  }
+  return bytes.toString('utf8')
 }
 
 function takeGuestEnv(): Readonly<Record<string, string>> {

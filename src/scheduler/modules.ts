@@ -4,7 +4,7 @@
  */
 
 import { QuiverError } from '../core/error.ts'
-import type { Task, TaskSpec } from '../core/task.ts'
+import { SCRIPT_INPUT, type Task, type TaskSpec } from '../core/task.ts'
 import type {
   InspectModule,
   ModuleDemand,
@@ -50,6 +50,8 @@ export class ModuleJudge {
     }
     assertNothingPublished(spec)
     const demand = demandOf(spec, kind)
+    // What is to come is judged when it comes.
+    if (demand.isRun && spec.wasm?.script === SCRIPT_INPUT) return spec
     const script = await this.#findScript(spec, image)
     const { links } = await this.inspect(binary, demand, script)
     const inspectTask = (task: string) => this.#inspectTask(task, registry)

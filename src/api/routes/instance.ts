@@ -3,7 +3,13 @@
 import type { Handlers } from './handler.ts'
 
 export const instanceHandlers: Handlers<
-  'listInstances' | 'getInstance' | 'signalInstance' | 'invoke' | 'createRun' | 'logs'
+  | 'listInstances'
+  | 'getInstance'
+  | 'signalInstance'
+  | 'invoke'
+  | 'createRun'
+  | 'runSnippet'
+  | 'logs'
 > = {
   listInstances: (service, { query }) => service.listInstances(query.task),
   getInstance: (service, { params }) => service.getInstance(params.id),
@@ -13,5 +19,6 @@ export const instanceHandlers: Handlers<
   },
   invoke: (service, { params, body, signal }) => service.invoke(params.name, body, signal),
   createRun: (service, { body, signal }) => service.createRun(body, signal),
+  runSnippet: (service, { body, signal }) => service.runSnippet(body, signal),
   logs: (service, { params, query, signal }) => service.logs(params.target, query, signal),
 }

@@ -1,7 +1,5 @@
 /** The control service's instances: runs, sessions, signals, logs. */
 
-import { randomInt } from 'node:crypto'
-
 import type { InstanceView, RunRequest, RunResult } from '../../api/resources.ts'
 import type { InstanceControl, OpenedSession } from '../../api/service.ts'
 import { QuiverError } from '../../core/error.ts'
@@ -12,16 +10,18 @@ import { planEnv } from '../../scheduler/planning.ts'
 
 import { invoke } from './invoke.ts'
 import { readLogs } from './logs.ts'
+import { freeName } from './names.ts'
 import { buildSpec } from './overrides.ts'
 import { httpPort, type ServiceParts } from './parts.ts'
+import { Snippets } from './snippets.ts'
 import { findTarget, wakeTarget } from './targets.ts'
 import { urlsOf, viewInstance, viewPublish } from './views.ts'
 
-const RUN_NAME_DIGITS = 4
 const ATTACH_MS = 30_000
 
 export function buildInstanceControl(parts: ServiceParts): InstanceControl {
   const { scheduler } = parts
+  const snippets = new Snippets(parts)
   return {
     listInstances: async (task) => {
       const controllers =
@@ -35,6 +35,7 @@ export function buildInstanceControl(parts: ServiceParts): InstanceControl {
     },
     getInstance: async (id) => await view(scheduler.findInstance(id)),
     createRun: (request) => createRun(request, parts),
+    runSnippet: snippets.run,
     attach: async (target, isPrimary) => {
       const managed = findTarget(target, parts)
       return await attach(managed, isPrimary, parts)
@@ -59,7 +60,7 @@ async function view(managed: ManagedInstance): Promise<InstanceView> {
 async function createRun(request: RunRequest, parts: ServiceParts): Promise<RunResult> {
   const { scheduler, images, config, dataPlane } = parts
   const image = await images.getImage(request.image)
-  const name = request.name ?? freeName(image.config.name, parts)
+  const name = request.name ?? freeName(image.config.name, scheduler.registry)
   const spec = buildSpec(image.config, { ...request, name }, config.domain)
   const { isDetached, isRemovedAtEnd, hasStdin } = request
   const managed = await scheduler.prepareRun(spec, request.image, {
@@ -108,15 +109,6 @@ function endUnlessAttached({ instance }: ManagedInstance): void {
   }, ATTACH_MS)
   timer.unref()
   void instance.exited.then(() => clearTimeout(timer))
-}
-
-function freeName(image: string, { scheduler }: ServiceParts): string {
-  const prefix = image.slice(0, 63 - 1 - RUN_NAME_DIGITS)
-  for (;;) {
-    const number = String(randomInt(10 ** RUN_NAME_DIGITS)).padStart(RUN_NAME_DIGITS, '0')
-    const name = `${prefix}-${number}`
-    if (scheduler.registry.get(name) === undefined) return name
-  }
 }
 
 /** From the revision: an adopted instance's plan has none, and PID 1 has forgotten what it gave the program. */
