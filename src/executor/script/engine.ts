@@ -252,7 +252,7 @@ export class Engine {
     if (at === 0) return use(EMPTY)
     const bytes = this.#slice(at, this.#view.readUInt32LE(lengthAt))
     try {
-      return use(isWellFormed(bytes) ? bytes : Buffer.from(bytes.toString('utf8')))
+      return use(replaceSurrogates(bytes))
     } finally {
       this.#exports.qjs_free_cstring(at)
     }
@@ -364,15 +364,20 @@ export class Engine {
 }
 
 const EMPTY = Buffer.alloc(0)
+/** U+FFFD. */
+const REPLACEMENT = [0xef, 0xbf, 0xbd] as const
 const noFile = (): number => ERRNO_BADF
 const nothing = (): number => 0
 
-/** Whether no half of a surrogate pair stands alone, which the engine writes as it is. */
-function isWellFormed(bytes: Buffer): boolean {
+/** The engine writes half of a surrogate pair that stands alone as it is, in three bytes; UTF-8 has a character for what is none. */
+function replaceSurrogates(bytes: Buffer): Buffer {
+  let result = bytes
   for (let at = bytes.indexOf(0xed); at !== -1; at = bytes.indexOf(0xed, at + 1)) {
-    if ((bytes[at + 1] ?? 0) >= 0xa0) return false
+    if ((bytes[at + 1] ?? 0) < 0xa0) continue
+    if (result === bytes) result = Buffer.from(bytes)
+    result.set(REPLACEMENT, at)
   }
-  return true
+  return result
 }
 
 function notAnEngine(): QuiverError {
