@@ -300,6 +300,29 @@ export interface BinaryView {
 
 export interface BinaryDetail extends BinaryView {
   readonly config: BinaryConfig
+  /** Of WebAssembly, where it was asked for; null when it is none. */
+  readonly module?: ModuleView | null | undefined
+}
+
+/** What a module says about itself: names are whatever its maker wrote. */
+export interface ModuleView {
+  /** `command`, `function`, `reactor`, … */
+  readonly kind: string
+  /** The export that answers requests. */
+  readonly entry: string | null
+  /** The first ones of `exportCount`. */
+  readonly exports: readonly { readonly name: string; readonly signature: string }[]
+  readonly exportCount: number
+  /** Imports from other tasks. */
+  readonly links: readonly {
+    readonly task: string
+    readonly function: string
+    readonly signature: string
+  }[]
+  /** Language, compiler and the like. */
+  readonly producers: readonly string[]
+  /** That it starts with. */
+  readonly memoryBytes: number
 }
 
 export interface GarbageView {

@@ -278,10 +278,22 @@ export const binary = z
   })
   .meta({ id: 'Binary' }) satisfies z.ZodType<resource.BinaryView>
 
+const signed = { signature: z.string() }
+const moduleView = z.strictObject({
+  kind: z.string(),
+  entry: z.string().nullable(),
+  exports: z.array(z.strictObject({ name: z.string(), ...signed })),
+  exportCount: count,
+  links: z.array(z.strictObject({ task: z.string(), function: z.string(), ...signed })),
+  producers: texts,
+  memoryBytes: count,
+}) satisfies z.ZodType<resource.ModuleView>
+
 export const binaryDetail = z
   .strictObject({
     ...binary.shape,
     config: binaryConfig,
+    module: moduleView.nullable().optional(),
   })
   .meta({ id: 'BinaryDetail' }) satisfies z.ZodType<resource.BinaryDetail>
 

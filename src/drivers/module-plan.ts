@@ -16,12 +16,13 @@ export type { Inspection as ModuleInspection, ModuleDemand } from '../executor/p
 /**
  * Reads a module in a sandbox, never in this process.
  *
- * @param file  absolute
+ * @param file    absolute
+ * @param demand  null: it is only described
  * @throws QuiverError that says what is wrong with the module, or why it could not be read
  */
 export type InspectModule = (
   file: string,
-  demand: ModuleDemand,
+  demand: ModuleDemand | null,
   script: ScriptFile | null,
 ) => Promise<Inspection>
 

@@ -45,10 +45,20 @@ export function judgeModule(bytes: Uint8Array<ArrayBuffer>): JudgedModule {
  */
 export async function inspectModule(
   bytes: Uint8Array<ArrayBuffer>,
-  { entry, memoryBytes, isRun }: ModuleDemand,
+  demand: ModuleDemand | null,
   hasScript: boolean,
 ): Promise<Inspection> {
-  const { facts, kind, links } = judgeModule(bytes)
+  const judged = judgeModule(bytes)
+  if (demand !== null) await assertFit(bytes, judged, demand, hasScript)
+  return describeModule(judged)
+}
+
+async function assertFit(
+  bytes: Uint8Array<ArrayBuffer>,
+  { facts, kind }: JudgedModule,
+  { entry, memoryBytes, isRun }: ModuleDemand,
+  hasScript: boolean,
+): Promise<void> {
   if (isRun && !isRunnable(kind)) throw notACommand(kind)
   if ((kind.kind === 'engine') !== hasScript) throw wrongEngine(hasScript)
   assertEntry(facts, kind, entry)
@@ -58,7 +68,6 @@ export async function inspectModule(
     const { prepareComponent } = await import('./component/prepare.ts')
     await prepareComponent(bytes, kind, limits)
   }
-  return describeModule({ facts, kind, links })
 }
 
 /** Whether it is a program that runs once. */

@@ -75,7 +75,8 @@ export type ToExecutor =
   /** With a module's bytes. */
   | {
       readonly type: 'inspect'
-      readonly demand: ModuleDemand
+      /** Null: it is only described. */
+      readonly demand: ModuleDemand | null
       readonly script: ScriptSource | null
     }
   | { readonly type: 'list' }

@@ -58,6 +58,12 @@ export class ModuleJudge {
     return await connectLinks(spec, links, { registry, inspectTask })
   }
 
+  /** What a binary is, whatever it is to be used for; null when it is no module, or one that nobody can read. */
+  async describe(binary: StoredBinary): Promise<ModuleInspection | null> {
+    if (!isWasm(binary.config.platform)) return null
+    return await this.inspect(binary, null).catch(() => null)
+  }
+
   /** A deployed task as its deployment saw it; null when it is no module. */
   async #inspectTask(name: string, registry: TaskRegistry): Promise<ModuleInspection | null> {
     const task = registry.require(name)
@@ -73,7 +79,7 @@ export class ModuleJudge {
   /** What a module is; asked for once for each binary and demand. */
   async inspect(
     binary: StoredBinary,
-    demand: ModuleDemand,
+    demand: ModuleDemand | null,
     script: ScriptFile | null = null,
   ): Promise<ModuleInspection> {
     // The path of a script has the digest of its image in it.
@@ -96,7 +102,7 @@ export class ModuleJudge {
 
   async #ask(
     { digest, config }: StoredBinary,
-    demand: ModuleDemand,
+    demand: ModuleDemand | null,
     script: ScriptFile | null,
   ): Promise<ModuleInspection> {
     const tree = await this.#images.materialise(digest)

@@ -42,7 +42,8 @@ export function buildImageControl(parts: ServiceParts): ImageControl {
     },
     getBinary: async (reference) => {
       const binary = await findBinary(reference, parts)
-      return { ...(await viewBinary(binary, parts)), config: binary.config }
+      const module = await parts.scheduler.modules.describe(binary)
+      return { ...(await viewBinary(binary, parts)), config: binary.config, module }
     },
     removeBinary: async (reference) => {
       const { digest } = await findBinary(reference, parts)

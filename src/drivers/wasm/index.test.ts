@@ -67,6 +67,7 @@ async function openFixture(): Promise<DriverFixture> {
   const binaryTree = path.join(node.folder, 'modules')
   await mkdir(binaryTree)
   await chmod(binaryTree, 0o755)
+  await mkdir(node.host.egressFolder, { recursive: true })
   for (const [name, source] of [
     ['exit', EXIT],
     ['copy', COPY],

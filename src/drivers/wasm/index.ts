@@ -52,7 +52,7 @@ export class WasmDriver implements Driver {
   /** Judges a module before it is deployed: as `InspectModule`. */
   async inspect(
     file: string,
-    demand: ModuleDemand,
+    demand: ModuleDemand | null,
     script: ScriptFile | null,
   ): Promise<Inspection> {
     const [executor, bytes, source] = await Promise.all([

@@ -51,7 +51,7 @@ export class ExecutorLink implements Disposable {
 
   async inspect(
     module: Uint8Array,
-    demand: ModuleDemand,
+    demand: ModuleDemand | null,
     script: ScriptSource | null,
   ): Promise<Inspection> {
     return await this.#ask({ type: 'inspect', demand, script }, module)

@@ -97,12 +97,12 @@ export class Pool {
 
   async #inspect(
     bytes: Uint8Array<ArrayBuffer>,
-    demand: ModuleDemand,
+    demand: ModuleDemand | null,
     script: ScriptSource | null,
   ): Promise<Inspection> {
     const inspection = await inspectModule(bytes, demand, script !== null)
     // One that runs once says by itself what is wrong with it.
-    if (script === null || demand.isRun) return inspection
+    if (script === null || demand === null || demand.isRun) return inspection
     const served = await prepareModule(bytes, planTrial(demand, script))
     await using server = new ModuleServer(served, this.#takeThread, SILENT)
     await server.start()
