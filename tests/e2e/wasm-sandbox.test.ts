@@ -97,7 +97,7 @@ suite('one image, two isolations', () => {
         'OUT_OF_MEMORY',
       ],
       [
-        'calls',
+        'asks-often',
         commandText(`(loop $more (drop (call $random (i32.const 64) (i32.const 1))) (br $more))`),
         '[wasm]\nhost_calls = 1000\n',
         'HOST_CALLS',
