@@ -57,9 +57,12 @@ export class ComponentRunner implements Runner {
   }
 
   async #handle(exchange: Exchange): Promise<void> {
-    using guest = this.#takeGuest()
     const outparam = new ResponseOutparam(exchange)
-    await guest.run(exchange, this.#entry, [new IncomingRequest(exchange), outparam])
+    {
+      // What it leaves open is closed with it, a body too.
+      using guest = this.#takeGuest()
+      await guest.run(exchange, this.#entry, [new IncomingRequest(exchange), outparam])
+    }
     if (!outparam.isSet) {
       const message = 'the guest ended without an answer'
       throw new QuiverError('unavailable', 'RESPONSE_INVALID', message)

@@ -159,9 +159,11 @@ export class ResponseBody implements BodySink {
     if (this.#exchange !== null) this.#complete(this.#exchange)
   }
 
+  /** One that was never begun is empty: engines leave it so when they answer with a status alone. */
   abandon(): void {
     if (this.#phase !== 'open') return
-    this.#phase = 'abandoned'
+    const isEmpty = this.#written === 0 && (this.#declared ?? 0) === 0
+    this.#phase = isEmpty ? 'finished' : 'abandoned'
     if (this.#exchange !== null) this.#complete(this.#exchange)
   }
 
