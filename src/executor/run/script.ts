@@ -21,6 +21,11 @@ const FORBIDDEN = /[\0-\u0008\u000a-\u001f\u007f]|[^\0-\u00ff]/
 /** What says where the answer ends is for the server to say. */
 const FRAMING = /^(?:connection|content-length|keep-alive|trailer|transfer-encoding|upgrade)$/i
 
+interface OpenScript extends LoadedScript {
+  /** Nothing of it may run any more. */
+  close(): void
+}
+
 export class ScriptRunner implements Runner {
   readonly #guest: Guest
   readonly #limits: ScriptLimits
@@ -59,26 +64,44 @@ export class ScriptRunner implements Runner {
 
   #run(exchange: Exchange, input: Uint8Array): void | Promise<void> {
     const world = new RequestWorld(this.#guest, exchange)
-    const script = this.#image.open(world, this.#limits)
+    const script = this.#open(world)
     try {
       script.session.turn((engine) => {
         const body = input.length === 0 ? [] : [engine.newBytes(input)]
         engine.call(script.entries.handle, [engine.newString(headOf(exchange)), ...body])
       })
     } catch (thrown) {
-      this.#image.close(script)
+      script.close()
       throw world.explain(script.session.explain(thrown))
     }
     const end = script.session.awaitEnd()
     if (end !== undefined) return this.#wait(exchange, script, world, end)
-    this.#image.close(script)
+    script.close()
     if (!exchange.hasBegun) throw stalled()
     return undefined
   }
 
+  /** @throws LimitBreach `OUT_OF_MEMORY` when the requests in flight leave no room for another */
+  #open(world: RequestWorld): OpenScript {
+    const share = this.#guest.budget?.open(this.#image.memoryBytes)
+    try {
+      const script = this.#image.open(world, this.#limits)
+      const stop = (reason: QuiverError): void => script.session.stop(reason)
+      share?.hold({ memories: [script.engine.memory], stop })
+      const close = (): void => {
+        share?.close()
+        this.#image.close(script)
+      }
+      return { ...script, close }
+    } catch (thrown) {
+      share?.close()
+      throw thrown
+    }
+  }
+
   async #wait(
     exchange: Exchange,
-    script: LoadedScript,
+    script: OpenScript,
     world: RequestWorld,
     end: Promise<void>,
   ): Promise<void> {
@@ -90,7 +113,7 @@ export class ScriptRunner implements Runner {
       throw world.explain(thrown)
     } finally {
       exchange.gone.removeEventListener('abort', stop)
-      this.#image.close(script)
+      script.close()
     }
     if (!exchange.hasBegun) throw stalled()
   }

@@ -122,6 +122,11 @@ export class ScriptImage {
     this.#runs = findRuns(bytes)
   }
 
+  /** What a request begins with. */
+  get memoryBytes(): number {
+    return this.#bytes
+  }
+
   /** The script as it was when it had been loaded, for one request. */
   open(world: ScriptWorld, limits: ScriptLimits): LoadedScript {
     const session = new ScriptSession(world, limits)

@@ -5,6 +5,7 @@
  */
 
 import { QuiverError } from '../../core/error.ts'
+import { CallRate } from '../call-rate.ts'
 import type { IncomingResponse } from '../guest-host.ts'
 import { breach } from '../run/failure.ts'
 import { trap } from '../trap.ts'
@@ -38,6 +39,7 @@ export class ScriptExit {
 export class ScriptSession implements EngineHost {
   readonly world: ScriptWorld
   readonly #limits: ScriptLimits
+  readonly #rate: CallRate
   readonly #beganAtMs = performance.now()
   readonly #timers = new Map<number, NodeJS.Timeout>()
   readonly #rejections = new Map<number, string>()
@@ -49,13 +51,11 @@ export class ScriptSession implements EngineHost {
   #failure: unknown
   #computedMs = 0
   #turnAtMs = 0
-  #callsLeft: number
-  #windowAtMs = 0
 
   constructor(world: ScriptWorld, limits: ScriptLimits) {
     this.world = world
     this.#limits = limits
-    this.#callsLeft = limits.hostCallsPerSecondMax
+    this.#rate = new CallRate(limits.hostCallsPerSecondMax)
   }
 
   /** Gives it its engine. `entries` are those of the prelude, once that is there. */
@@ -163,8 +163,8 @@ export class ScriptSession implements EngineHost {
   call(letter: string, args: readonly Value[]): Value {
     // What has ended is not listened to: its last turn goes on until it comes back.
     if (this.#failure !== undefined) trap(ended())
-    this.#callsLeft--
-    if (this.#callsLeft < 0) this.#beginWindow()
+    this.#failure ??= this.#rate.count() ?? undefined
+    if (this.#failure !== undefined) trap(ended())
     return runHostCall(this, this.#requireEngine(), letter, args)
   }
 
@@ -255,20 +255,6 @@ export class ScriptSession implements EngineHost {
   #requireEngine(): Engine {
     if (this.#engine !== undefined) return this.#engine
     throw new TypeError('the session has no engine yet')
-  }
-
-  #beginWindow(): void {
-    const nowMs = performance.now()
-    const { hostCallsPerSecondMax } = this.#limits
-    if (nowMs - this.#windowAtMs < 1000 && this.#windowAtMs > 0) {
-      this.#failure ??= breach(
-        'HOST_CALLS',
-        `the script made more than ${hostCallsPerSecondMax} host calls in a second`,
-      )
-      trap(ended())
-    }
-    this.#windowAtMs = nowMs
-    this.#callsLeft = hostCallsPerSecondMax - 1
   }
 }
 
