@@ -7,12 +7,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import path from 'node:path'
 import { after, before, suite, test } from 'node:test'
 
-import { compileFunction, compileText } from '../fixtures/compile.ts'
+import { compileCommand, compileFunction, compileText } from '../fixtures/compile.ts'
 
 import { TestNode } from './harness.ts'
 import { COUNTER, deployText, NUMBERS, SUMS } from './wasm-guests.ts'
 
-const REACH = path.join(import.meta.dirname, 'guests/reach.c')
+const GUESTS = path.join(import.meta.dirname, 'guests')
+const REACH = path.join(GUESTS, 'reach.c')
 
 suite('a module reaches', () => {
   let node: TestNode
@@ -102,6 +103,33 @@ suite('a module reaches', () => {
         const answer = await ask('task=counter&export=greet', 'you')
         assert.deepEqual([answer.status, answer.body], [201, 'hello you'])
       })
+    })
+  }
+})
+
+suite('a run of a module', () => {
+  for (const isolation of ['wasm', 'sandbox']) {
+    test(`reaches what it declares, and what it is linked to, in isolation "${isolation}"`, async () => {
+      const server = createServer((request, response) => response.end(`asked for ${request.url}`))
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const address = server.address()
+      assert.ok(typeof address === 'object' && address !== null)
+      const origin = `http://127.0.0.1:${address.port}`
+      await using node = await TestNode.start()
+      await deployText(node, NUMBERS, 'name = "numbers"\n')
+      const folder = await node.writeFiles({
+        'quiver.toml': `name = "once"\nfile = "app.wasm"\nallow = ["${origin}"]\n`,
+      })
+      const program = await compileCommand(path.join(GUESTS, 'linked-run.c'), node.folder)
+      await copyFile(program, path.join(folder, 'app.wasm'))
+      const run = (url: string) => node.quiver('run', '--isolation', isolation, folder, '--', url)
+      const done = await run(`${origin}/x`)
+      assert.deepEqual([done.stdout, done.status], ['42\nasked for /x\n', 0], done.stderr)
+      const denied = await run('http://127.0.0.1:1/')
+      assert.deepEqual([denied.stdout, denied.status], ['42\n', 3])
+      assert.match(denied.stderr, /HOST_NOT_ALLOWED/)
+      server.close()
     })
   }
 })

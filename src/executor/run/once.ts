@@ -3,6 +3,8 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 
+import { HostSession } from '../host/session.ts'
+import { openSpecial } from '../host/special-files.ts'
 import { isRunnable, judgeModule, notACommand, TABLE_ELEMENTS_MAX } from '../inspect.ts'
 import { limitModule } from '../module.ts'
 import type { ModulePlan } from '../protocol.ts'
@@ -11,6 +13,8 @@ import { Wasi, WasiExit } from '../wasi/wasi.ts'
 
 import { ModuleBinding } from './binding.ts'
 import { explain } from './failure.ts'
+import { openFolders } from './folders.ts'
+import { RunHost } from './run-host.ts'
 
 /** As a shell has it for a program that a signal ended: a trap is the guest's SIGABRT. */
 const TRAPPED = 134
@@ -45,7 +49,7 @@ export async function runOnce(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan):
 }
 
 async function openGuest(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan): Promise<OnceGuest> {
-  const { kind } = judgeModule(bytes)
+  const { kind, links } = judgeModule(bytes)
   if (!isRunnable(kind)) throw notACommand(kind)
   const limits = { memoryBytesMax: plan.limits.memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
   const stdio = {
@@ -58,11 +62,22 @@ async function openGuest(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan): Prom
     return await openComponentOnce(bytes, limits, kind, plan, stdio)
   }
   const module = await WebAssembly.compile(Uint8Array.from(limitModule(bytes, limits)))
-  const binding = new ModuleBinding(module, null, [])
-  const args = [plan.argv0, ...plan.args]
-  const wasi = new Wasi({ ...stdio, args, env: plan.env, fdsMax: plan.limits.files })
+  const binding = new ModuleBinding(module, null, links)
+  const session = new HostSession(new RunHost(plan, (text) => process.stderr.write(text)))
+  const wasi = new Wasi({
+    ...stdio,
+    args: [plan.argv0, ...plan.args],
+    env: plan.env,
+    preopens: openFolders(null),
+    fdsMax: plan.limits.files,
+    openSpecial: (name, access) => openSpecial(session, name, access),
+  })
   return {
-    run: async () => void (await binding.instantiate(wasi, null).callWaiting(ENTRY)),
+    run: async () => {
+      await binding.instantiate(wasi, session).callWaiting(ENTRY)
+      // Its output, where it has used the host functions for it.
+      if (session.answer !== null) await stdio.stdout.write(session.answer.body)
+    },
     [Symbol.dispose]: () => wasi.close(),
   }
 }

@@ -1,6 +1,5 @@
 /** What the host functions are given for one request: its facts from the head, its body, and the limits of the task. */
 
-import { QuiverError } from '../../core/error.ts'
 import { CHAIN_HEADER, CHAIN_MAX, FROM_HEADER } from '../call.ts'
 import type {
   GuestHost,
@@ -14,14 +13,14 @@ import type {
 } from '../guest-host.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { RequestHead } from '../http/request-head.ts'
-import type { Outside } from '../outgoing/outside.ts'
 import type { ModulePlan } from '../protocol.ts'
 
+import { Reach } from './reach.ts'
 import type { Guest } from './runner.ts'
 
 const NO_PARAMS: ReadonlyMap<string, string> = new Map()
 
-function hostLimits({ limits }: ModulePlan): HostLimits {
+export function hostLimits({ limits }: ModulePlan): HostLimits {
   return {
     buffersMax: limits.files,
     bufferBytesMax: limits.memoryBytes,
@@ -43,7 +42,7 @@ export class RequestHost implements GuestHost {
   readonly #guest: Guest
   readonly #exchange: Exchange
   readonly #requestId: string | undefined
-  #outside: Promise<Outside> | undefined
+  #reach: Reach | undefined
 
   /** @param input  the body of the request, or what a caller gave */
   constructor(guest: Guest, exchange: Exchange, input: Uint8Array | CallInput) {
@@ -63,7 +62,7 @@ export class RequestHost implements GuestHost {
   }
 
   async fetch(url: string, request: OutgoingRequest): Promise<IncomingResponse> {
-    return await this.#reach((outside) => outside.fetch(url, request))
+    return await this.#reachOut().fetch(url, request)
   }
 
   async requestTask(
@@ -71,40 +70,27 @@ export class RequestHost implements GuestHost {
     path: string,
     request: OutgoingRequest,
   ): Promise<IncomingResponse> {
-    return await this.#reach((outside) => outside.requestTask(task, path, request))
+    return await this.#reachOut().requestTask(task, path, request)
   }
 
   async callTask(call: TaskCall): Promise<TaskResult> {
-    return await this.#reach((outside) => outside.callTask(call))
+    return await this.#reachOut().callTask(call)
   }
 
-  /** Loaded by the first guest of a thread that needs it: an HTTP client takes longer to load than all else here. */
-  async #reach<T>(ask: (outside: Outside) => Promise<T>): Promise<T> {
-    this.#outside ??= this.#openOutside()
-    try {
-      return await ask(await this.#outside)
-    } catch (thrown) {
-      // The guest gets a number. What it means, and what to do, people read in its log.
-      const { message, reason, hint } = QuiverError.from(thrown)
-      const advice = hint === undefined ? '' : ` ${hint}`
-      const who = this.#requestId === undefined ? '' : `${this.#requestId}: `
-      this.#guest.log('quiver', Buffer.from(`${who}${message} (${reason})${advice}\n`))
-      throw thrown
-    }
-  }
-
-  async #openOutside(): Promise<Outside> {
-    const { Outside } = await import('../outgoing/outside.ts')
-    const { plan } = this.#guest
-    return new Outside({
-      task: plan.task,
-      plan: plan.outside,
-      chain: readChain(this.#exchange.head),
-      requestId: this.#requestId,
-      gone: this.#exchange.gone,
-      timeoutMs: plan.limits.requestTimeoutMs,
-      inputBytesMax: plan.limits.inputBytes,
+  /** Most guests need none. */
+  #reachOut(): Reach {
+    const { head, gone } = this.#exchange
+    const { plan, log } = this.#guest
+    const requestId = this.#requestId
+    const who = requestId === undefined ? '' : `${requestId}: `
+    this.#reach ??= new Reach({
+      plan,
+      chain: readChain(head),
+      requestId,
+      gone,
+      log: (text) => log('quiver', Buffer.from(`${who}${text}\n`)),
     })
+    return this.#reach
   }
 }
 
