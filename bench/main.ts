@@ -18,6 +18,8 @@ const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   density: () => import('./density.ts'),
   image: () => import('./image.ts'),
   wasm: () => import('./wasm.ts'),
+  'wasm-component': () => import('./wasm-component.ts'),
+  'wasm-neighbours': () => import('./wasm-neighbours.ts'),
   cli: () => import('./cli.ts'),
 }
 

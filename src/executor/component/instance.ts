@@ -3,6 +3,7 @@
  * the handles that it holds. Nothing in it is shared with another instance.
  */
 
+import { MEMORY_IMPORT } from '../module.ts'
 import { trap } from '../trap.ts'
 import { tellingTurns, type Turns } from '../turns.ts'
 
@@ -30,6 +31,7 @@ export class ComponentInstance<W> {
   readonly #instances: WebAssembly.Exports[] = []
   readonly #canons: WebAssembly.ImportValue[] = []
   readonly #handles: Handles[] = []
+  #given: { readonly module: number; readonly memory: WebAssembly.Memory }[] = []
   #ending: { readonly thrown: unknown } | undefined
   #stopped: PromiseWithResolvers<never> | undefined
 
@@ -44,6 +46,8 @@ export class ComponentInstance<W> {
         const given = (values[from] ??= Object.create(null))
         given[name] = this.#resolve(item)
       }
+      const memory = this.#takeMemory(module)
+      if (memory !== undefined) values[MEMORY_IMPORT.module] = { [MEMORY_IMPORT.name]: memory }
       const compiled = program.modules[module]
       if (compiled === undefined) throw new Error(`module ${module} was not compiled`)
       this.#instances.push(new WebAssembly.Instance(compiled, values).exports)
@@ -69,9 +73,9 @@ export class ComponentInstance<W> {
     this.#stopped?.reject(error)
   }
 
-  /** Those that its core modules export. */
+  /** Those that can be seen: given, or exported by its core modules. */
   get memories(): readonly WebAssembly.Memory[] {
-    const memories = new Set<WebAssembly.Memory>()
+    const memories = new Set(this.#given.map(({ memory }) => memory))
     for (const exports of this.#instances) {
       for (const value of Object.values(exports)) {
         if (value instanceof WebAssembly.Memory) memories.add(value)
@@ -80,9 +84,17 @@ export class ComponentInstance<W> {
     return [...memories]
   }
 
-  /** Gives back what it still holds of the host. */
+  /** Gives back what it still holds of the host, and its memories: none of its code may run any more. */
   close(): void {
     for (const handles of this.#handles) handles?.close()
+    for (const { module, memory } of this.#given) this.#program.memories[module]?.give(memory)
+    this.#given = []
+  }
+
+  #takeMemory(module: number): WebAssembly.Memory | undefined {
+    const memory = this.#program.memories[module]?.take()
+    if (memory !== undefined) this.#given.push({ module, memory })
+    return memory
   }
 
   async #callLifted(lift: LiftPlan, args: readonly unknown[]): Promise<unknown> {

@@ -1,7 +1,13 @@
 /** From the bytes of a component to what threads serve: taken apart, checked, limited, compiled. */
 
 import { QuiverError } from '../../core/error.ts'
-import { limitModule, type ModuleLimits, type World } from '../module.ts'
+import {
+  importMemory,
+  limitModule,
+  type MemorySize,
+  type ModuleLimits,
+  type World,
+} from '../module.ts'
 import { findHostFunction } from '../wasi02/interfaces.ts'
 import { SIGNATURES } from '../wasi02/signatures.ts'
 
@@ -10,6 +16,8 @@ import type { ComponentPlan, LiftPlan } from './plan.ts'
 import { describeFunction, hashSignature } from './types.ts'
 
 const LISTED_MAX = 10
+/** Up to 64 MiB, a memory is cleared faster than a new one is mapped and its pages are touched. */
+const GIVEN_PAGES_MAX = 1024
 
 /** Goes from thread to thread as it is. */
 export interface PreparedComponent {
@@ -18,6 +26,8 @@ export interface PreparedComponent {
   readonly modules: readonly WebAssembly.Module[]
   /** How many memories each instance has. */
   readonly memories: number
+  /** What each module imports as its memory, as `MEMORY_IMPORT`; null: it makes its own, or has another one's. */
+  readonly given: readonly (MemorySize | null)[]
 }
 
 /** What the worlds export, each with the type of its function. */
@@ -82,11 +92,14 @@ export async function prepareComponent(
   limits: ModuleLimits,
 ): Promise<PreparedComponent> {
   const plan = checkComponent(bytes, entry, limits)
-  const compiling = plan.modules.map(async ({ start, end }) => {
-    const limited = Uint8Array.from(limitModule(bytes.subarray(start, end), limits))
-    return await WebAssembly.compile(limited).catch(explainInvalid)
-  })
-  return { plan, modules: await Promise.all(compiling), memories: plan.memories }
+  const moved = plan.modules.map(({ start, end }) =>
+    importMemory(Uint8Array.from(limitModule(bytes.subarray(start, end), limits)), GIVEN_PAGES_MAX),
+  )
+  const compiling = moved.map(
+    async (one) => await WebAssembly.compile(one.bytes).catch(explainInvalid),
+  )
+  const modules = await Promise.all(compiling)
+  return { plan, modules, memories: plan.memories, given: moved.map(({ memory }) => memory) }
 }
 
 function nobodyOffers(unknown: ComponentPlan['imports']): QuiverError {

@@ -6,7 +6,15 @@ import { Codecs, FunctionCodec } from './function-codec.ts'
 import type { FindHostFunction, HostFunction } from './host.ts'
 import { ComponentInstance, type Watch } from './instance.ts'
 import type { ComponentPlan } from './plan.ts'
+import type { PreparedComponent } from './prepare.ts'
 import type { FunctionType } from './types.ts'
+
+/** Memories for the instances of one module: all zero when they are taken. */
+export interface MemorySource {
+  take(): WebAssembly.Memory
+  /** Of an instance that has ended. */
+  give(memory: WebAssembly.Memory): void
+}
 
 export class ComponentProgram<W> {
   readonly plan: ComponentPlan
@@ -15,14 +23,17 @@ export class ComponentProgram<W> {
   readonly #functions = new Map<FunctionType, FunctionCodec>()
   readonly #find: FindHostFunction<W>
 
-  /** @param modules  of `plan.modules`, in that order */
+  readonly memories: readonly (MemorySource | null)[]
+
+  /** @param memories  of the modules that import theirs */
   constructor(
-    plan: ComponentPlan,
-    modules: readonly WebAssembly.Module[],
+    { plan, modules }: Pick<PreparedComponent, 'plan' | 'modules'>,
+    memories: readonly (MemorySource | null)[],
     find: FindHostFunction<W>,
   ) {
     this.plan = plan
     this.modules = modules
+    this.memories = memories
     this.#find = find
   }
 

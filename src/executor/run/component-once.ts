@@ -9,6 +9,7 @@ import { findHostFunction } from '../wasi02/interfaces.ts'
 import { World } from '../wasi02/world.ts'
 
 import { isError } from './component-result.ts'
+import { Memories } from './memories.ts'
 import type { OnceGuest, Stdio } from './once.ts'
 
 /** It runs alone, and as long as its run may. */
@@ -23,7 +24,8 @@ export async function openComponentOnce(
   stdio: Stdio,
 ): Promise<OnceGuest> {
   const prepared = await prepareComponent(bytes, entry, limits)
-  const program = new ComponentProgram(prepared.plan, prepared.modules, findHostFunction)
+  const memories = prepared.given.map((size) => size && new Memories(size))
+  const program = new ComponentProgram(prepared, memories, findHostFunction)
   const world = new World({
     ...stdio,
     args: [plan.argv0, ...plan.args],

@@ -19,8 +19,12 @@ import { rethrowFailure } from './command.ts'
 import { ComponentGuest, type Stdio } from './component-guest.ts'
 import { isError } from './component-result.ts'
 import { exited } from './failure.ts'
+import { Memories } from './memories.ts'
 import { CommandOutput } from './output.ts'
 import type { Guest, Runner } from './runner.ts'
+
+/** Memories of guests are large when there is an engine in them. */
+const KEPT_BYTES_MAX = 64 * 1024 * 1024
 
 export class ComponentRunner implements Runner {
   readonly #guest: Guest
@@ -37,7 +41,8 @@ export class ComponentRunner implements Runner {
     const { component, kind } = guest
     assert(component !== null && kind.kind === 'component', 'a component was prepared as one')
     this.#guest = guest
-    this.#program = new ComponentProgram(component.plan, component.modules, findHostFunction)
+    const memories = component.given.map((size) => size && new Memories(size, KEPT_BYTES_MAX))
+    this.#program = new ComponentProgram(component, memories, findHostFunction)
     this.#isCommand = kind.world === 'wasi:cli/command'
     this.#entry = liftedFunction(component.plan, kind)
   }

@@ -3,16 +3,18 @@
 import type { MemorySize } from '../module.ts'
 
 const PAGE_BYTES = 65_536
-/** Kept at the same time: more are in use only while guests wait. */
 const KEPT_BYTES_MAX = 16 * 1024 * 1024
 
 export class Memories {
   readonly #size: MemorySize
   readonly #free: WebAssembly.Memory[] = []
   readonly #bytes: number
+  readonly #keptBytesMax: number
 
-  constructor(size: MemorySize) {
+  /** @param keptBytesMax  kept at the same time: more are in use only while guests wait */
+  constructor(size: MemorySize, keptBytesMax = KEPT_BYTES_MAX) {
     this.#size = size
+    this.#keptBytesMax = keptBytesMax
     this.#bytes = size.initial * PAGE_BYTES
   }
 
@@ -26,7 +28,7 @@ export class Memories {
     const { buffer } = memory
     // One that grew cannot shrink.
     if (buffer.byteLength !== this.#bytes) return
-    if ((this.#free.length + 1) * this.#bytes > KEPT_BYTES_MAX) return
+    if ((this.#free.length + 1) * this.#bytes > this.#keptBytesMax) return
     new Uint8Array(buffer).fill(0)
     this.#free.push(memory)
   }
