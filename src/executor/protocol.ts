@@ -67,9 +67,21 @@ export interface ModuleLimits {
   readonly hostCalls: number
 }
 
+/** A file of the image. */
+export interface FileSize {
+  /** Relative, without `.` and `..`. */
+  readonly path: string
+  readonly length: number
+}
+
 export type ToExecutor =
-  /** With the module's bytes. Answered once it listens. */
-  | { readonly type: 'serve'; readonly instance: string; readonly plan: ModulePlan }
+  /** With the module's bytes, and those of the files one after the other. Answered once it listens. */
+  | {
+      readonly type: 'serve'
+      readonly instance: string
+      readonly plan: ModulePlan
+      readonly files: readonly FileSize[]
+    }
   /** Requests that are being answered end first. */
   | { readonly type: 'stop'; readonly instance: string; readonly graceMs: number }
   /** With a module's bytes. */

@@ -68,6 +68,8 @@ async function runCommand(name: string, args: readonly string[], body: string): 
     plan,
     component: null,
     budget: null,
+    folders: [],
+    files: null,
     memories: 1,
     log: (_, piece) => void (logged += Buffer.from(piece).toString()),
   })

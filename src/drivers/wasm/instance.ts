@@ -23,8 +23,11 @@ import { buildModulePlan, findScript } from '../module-plan.ts'
 import { readReport, readStopReason, writeReport, writeStopReason } from '../record.ts'
 
 import { EGRESS_PATH, type Executor, type Executors, type Tenant } from './executors.ts'
+import { readImageFiles } from './files.ts'
 import { readScript } from './script.ts'
 
+/** A script is all that its engine sees. */
+const NO_FILES: ReadonlyMap<string, Uint8Array> = new Map()
 const NOWHERE: Endpoint = { kind: 'descriptor', path: '/nonexistent' }
 const NO_USAGE: Usage = {
   memoryBytes: 0,
@@ -93,10 +96,11 @@ export class WasmInstance implements Instance, Tenant {
     const { plan } = this
     try {
       const script = findScript(plan)
-      const [executor, module, source] = await Promise.all([
+      const [executor, module, source, files] = await Promise.all([
         this.#executors.take(),
         readModule(path.join(plan.binaryTree, plan.entry)),
         script === null ? null : readScript(script),
+        script === null ? readImageFiles(plan.imageTree) : NO_FILES,
       ])
       this.#reach('sandbox')
       signal.throwIfAborted()
@@ -105,6 +109,7 @@ export class WasmInstance implements Instance, Tenant {
         plan.id,
         buildModulePlan(plan, EGRESS_PATH, source),
         module,
+        files,
       )
       this.#port = port
       this.#reach('listen')

@@ -41,8 +41,15 @@ export class ExecutorLink implements Disposable {
   }
 
   /** @throws QuiverError as the executor says, or `unavailable/EXECUTOR_LOST` */
-  async serve(instance: string, plan: ModulePlan, module: Uint8Array): Promise<Serving> {
-    return await this.#ask({ type: 'serve', instance, plan }, module)
+  async serve(
+    instance: string,
+    plan: ModulePlan,
+    module: Uint8Array,
+    files: ReadonlyMap<string, Uint8Array>,
+  ): Promise<Serving> {
+    const sizes = [...files].map(([path, { length }]) => ({ path, length }))
+    const bytes = files.size === 0 ? module : Buffer.concat([module, ...files.values()])
+    return await this.#ask({ type: 'serve', instance, plan, files: sizes }, bytes)
   }
 
   async stop(instance: string, graceMs: number): Promise<void> {

@@ -69,8 +69,9 @@ async function serve(source: ComponentText, plan = PLAN): Promise<Served> {
   const bytes = await compileComponent(source, `c${compiled++}`, folder)
   const log: string[] = []
   const runner = await openRunner({
-    ...(await prepareModule(bytes, plan)),
+    ...(await prepareModule(bytes, plan, null)),
     budget: null,
+    folders: [],
     log: (_stream, line) => void log.push(Buffer.from(line).toString()),
   })
   const onExchange = async (exchange: Exchange): Promise<void> => {

@@ -14,7 +14,7 @@ export async function serveOne(
   port: number,
 ): Promise<void> {
   const thread = new BlankThread()
-  const served = await prepareModule(bytes, plan)
+  const served = await prepareModule(bytes, plan, null)
   let first: BlankThread | undefined = thread
   const take = (): BlankThread => {
     const taken = first ?? new BlankThread()

@@ -21,6 +21,7 @@ import {
   type Serving,
 } from '../protocol.ts'
 import { toFailure } from '../run/failure.ts'
+import { packFiles } from '../run/folders.ts'
 
 import { BlankThread, ModuleServer, type ModuleObserver } from './module-server.ts'
 import { prepareModule } from './prepare.ts'
@@ -80,7 +81,7 @@ export class Pool {
   async #do(asked: Asked, bytes: Uint8Array<ArrayBuffer>): Promise<Answers[keyof Answers]> {
     switch (asked.type) {
       case 'serve':
-        return await this.#serve(asked.instance, asked.plan, bytes)
+        return await this.#serve(asked, bytes)
       case 'stop':
         await this.#stop(asked.instance, asked.graceMs)
         return null
@@ -103,18 +104,20 @@ export class Pool {
     const inspection = await inspectModule(bytes, demand, script !== null)
     // One that runs once says by itself what is wrong with it.
     if (script === null || demand === null || demand.isRun) return inspection
-    const served = await prepareModule(bytes, planTrial(demand, script))
+    const served = await prepareModule(bytes, planTrial(demand, script), NO_FILES)
     await using server = new ModuleServer(served, this.#takeThread, SILENT)
     await server.start()
     return inspection
   }
 
   async #serve(
-    instance: string,
-    plan: ModulePlan,
+    { instance, plan, files }: Extract<Asked, { type: 'serve' }>,
     bytes: Uint8Array<ArrayBuffer>,
   ): Promise<Serving> {
-    const served = new ModuleServer(await prepareModule(bytes, plan), this.#takeThread, {
+    const moduleBytes = bytes.length - files.reduce((sum, { length }) => sum + length, 0)
+    const packed = packFiles(files, bytes.subarray(moduleBytes))
+    const prepared = await prepareModule(bytes.subarray(0, moduleBytes), plan, packed)
+    const served = new ModuleServer(prepared, this.#takeThread, {
       onLog: (stream, atMs, text) => this.#say({ type: 'log', instance, stream, atMs }, text),
       onBreach: (error, isFatal) => this.#say({ type: 'breach', instance, error, isFatal }),
     })
@@ -181,6 +184,7 @@ export class Pool {
 }
 
 const EMPTY = new Uint8Array(0)
+const NO_FILES = packFiles([], EMPTY)
 const OVERHEAD_BYTES = 200
 const SILENT: ModuleObserver = { onLog: () => {}, onBreach: () => {} }
 const TRIAL_MS = 2000

@@ -13,6 +13,7 @@ import type { Failure, LogStream } from '../protocol.ts'
 import { Budget } from '../run/budget.ts'
 import { openRunner } from '../run/create.ts'
 import { explain, respondFailure, toFailure } from '../run/failure.ts'
+import { openFolders } from '../run/folders.ts'
 import { Invoker, isCall } from '../run/invoke.ts'
 import type { Guest, Runner, ServedModule } from '../run/runner.ts'
 
@@ -78,6 +79,7 @@ class ServingThread {
     this.#guest = {
       ...served,
       budget,
+      folders: served.kind.kind === 'engine' ? [] : openFolders(served.files),
       log: (stream, bytes) => this.#log.write(stream, bytes),
     }
     this.#pace = limits.cpuMillis === null ? null : new Pace(limits.cpuMillis)
