@@ -62,9 +62,9 @@ function stripTypes(name: string, source: string): string {
   }
 }
 
-/** Node.js draws the place: `:LINE`, the line itself, and below it a mark. */
+/** Node.js draws the place: `:LINE`, some lines of the source, and below the last one a mark. */
 function explain(name: string, cause: unknown): string {
   const { message, stack = '' } = cause instanceof Error ? cause : new Error(String(cause))
-  const [, line = '', mark = ''] = /^\S*:(\d+)\n.*\n( *\^)/.exec(stack) ?? []
-  return `${name}${line === '' ? '' : `:${line}:${mark.length}`}: ${message}`
+  const [, line = '', before = ''] = /^\S*:(\d+)\n(?:.*\n)*?( *)\^+ *\n/.exec(stack) ?? []
+  return `${name}${line === '' ? '' : `:${line}:${before.length + 1}`}: ${message}`
 }

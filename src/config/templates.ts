@@ -34,6 +34,7 @@ export const TEMPLATES = {
   'wasm-rust': 'WebAssembly in Rust, with the standard library',
   'wasm-assemblyscript': 'WebAssembly in AssemblyScript, with the host functions',
   'wasm-go': 'WebAssembly in Go, with the standard library',
+  'wasm-js': 'a JavaScript function, in WebAssembly',
   'wasm-wat': 'WebAssembly in its text form, with the host functions',
 } as const satisfies Record<string, string>
 

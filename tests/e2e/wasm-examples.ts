@@ -26,6 +26,19 @@ export const WASM_EXAMPLES: Readonly<Record<string, (node: TestNode) => Promise<
     assert.deepEqual([answer.status, answer.body], [200, 'IN SMALL LETTERS'])
   },
 
+  'js-function': async (node) => {
+    await node.deployExample('js-function')
+    const text = 'one fish, two fish'
+    for (let times = 0; times < 2; times++) {
+      const counted = await post(node, 'js-function', text)
+      assert.deepEqual(JSON.parse(counted.body), { words: 4, different: 3 })
+    }
+    const short = await post(node, 'js-function', text.repeat(9), '/?short')
+    assert.equal(short.body, `${text.repeat(9).slice(0, 40)}\n`)
+    const refused = await node.get('js-function')
+    assert.deepEqual([refused.status, refused.headers['allow']], [405, 'POST'])
+  },
+
   cowsay: async (node) => {
     await node.deployExample('cowsay')
     const said = await node.get('cowsay', '/?other=1&text=Moo,+said+the+%63ow')
