@@ -154,9 +154,8 @@ export class ComponentInstance<W> {
     if (canon.op !== 'lower') return this.#guarded(this.#resourceFunction(canon))
     const cx = this.#conversion(canon.options, canon.owner)
     if (canon.func.from === 'guest') return this.#lowerGuest(canon.func.lift, cx)
-    const { interface: interfaceName, name, type } = canon.func.host
-    const host = this.#program.host(interfaceName, name)
-    return this.#lowerHost(host, this.#program.codecOf(type), cx)
+    const { host } = canon.func
+    return this.#lowerHost(this.#program.host(host), this.#program.codecOf(host.type), cx)
   }
 
   #lowerHost(host: HostFunction<W>, codec: FunctionCodec, cx: Conversion): WebAssembly.ImportValue {

@@ -5,7 +5,7 @@ import { QuiverError } from '../../core/error.ts'
 import { Codecs, FunctionCodec } from './function-codec.ts'
 import type { FindHostFunction, HostFunction } from './host.ts'
 import { ComponentInstance, type Watch } from './instance.ts'
-import type { ComponentPlan } from './plan.ts'
+import type { ComponentPlan, HostFunctionPlan } from './plan.ts'
 import type { PreparedComponent } from './prepare.ts'
 import type { FunctionType } from './types.ts'
 
@@ -21,6 +21,7 @@ export class ComponentProgram<W> {
   readonly modules: readonly WebAssembly.Module[]
   readonly #codecs = new Codecs()
   readonly #functions = new Map<FunctionType, FunctionCodec>()
+  readonly #hosts = new Map<HostFunctionPlan, HostFunction<W>>()
   readonly #find: FindHostFunction<W>
 
   readonly memories: readonly (MemorySource | null)[]
@@ -51,10 +52,15 @@ export class ComponentProgram<W> {
   }
 
   /** @throws QuiverError `invalid_argument/MODULE_IMPORTS_UNKNOWN`: it was checked before, so never here */
-  host(interfaceName: string, name: string): HostFunction<W> {
-    const found = this.#find(interfaceName, name)
-    if (found !== undefined) return found
-    const message = `nobody offers ${name} of ${interfaceName}`
-    throw new QuiverError('invalid_argument', 'MODULE_IMPORTS_UNKNOWN', message)
+  host(plan: HostFunctionPlan): HostFunction<W> {
+    const known = this.#hosts.get(plan)
+    if (known !== undefined) return known
+    const found = this.#find(plan.interface, plan.name)
+    if (found === undefined) {
+      const message = `nobody offers ${plan.name} of ${plan.interface}`
+      throw new QuiverError('invalid_argument', 'MODULE_IMPORTS_UNKNOWN', message)
+    }
+    this.#hosts.set(plan, found)
+    return found
   }
 }
