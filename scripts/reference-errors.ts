@@ -18,6 +18,9 @@ const PATTERNS = [
   new RegExp(String.raw`code: ('\w+'),\s*reason: ([^,;]+),\s*(?:message:\s*)?${TEXT}`, 'g'),
 ]
 
+/** A limit of a WebAssembly task: `breach('CPU_TIME', message`. */
+const BREACH = new RegExp(String.raw`\bbreach\(\s*'([A-Z][A-Z0-9_]+)',\s*${TEXT}`, 'g')
+
 /** What the proxy answers by itself has a status of its own: `buildRefusal(404, 'NO_ROUTE', message`. */
 const GATEWAY = new RegExp(
   String.raw`build(?:Refusal\(\s*(\d+)|BadGateway\((502)?),?\s*'([A-Z][A-Z0-9_]+)',\s*${TEXT}`,
@@ -82,6 +85,9 @@ function* reasonsIn(source: string): Generator<Found> {
         if (code !== undefined) yield { code, reason, message: messageOf(text) }
       }
     }
+  }
+  for (const [, reason = '', text = ''] of source.matchAll(BREACH)) {
+    yield { code: 'resource_exhausted', reason, message: messageOf(text) }
   }
 }
 

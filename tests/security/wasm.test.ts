@@ -14,6 +14,7 @@ import { TestNode, type CommandResult, type HttpResult } from '../e2e/harness.ts
 import { underLoad } from '../e2e/load.ts'
 import { executorProcesses, isLive, liveInstance } from '../e2e/wreck.ts'
 import { compileTextToBytes } from '../fixtures/compile.ts'
+import { HOSTILE_GUESTS } from '../fixtures/wasm-hostile.ts'
 import { commandText, deployText } from '../fixtures/wasm-node.ts'
 import {
   functionBody,
@@ -233,6 +234,19 @@ suite('hostile modules', () => {
     const answer = await ask('smuggles', smuggles)
     assert.equal(answer.status, 200)
     assert.match(answer.body, /^HTTP\/1\.1 200 OK/)
+  })
+
+  test('all of them at once', async () => {
+    const names = Object.keys(HOSTILE_GUESTS)
+    for (const [name, { text: source, manifest }] of Object.entries(HOSTILE_GUESTS)) {
+      await deployText(node, name, source, manifest)
+    }
+    await beside(async () => {
+      const rounds = Array.from({ length: 5 }, () => names).flat()
+      const asked = rounds.map((name) => node.get(name).catch(() => undefined))
+      assert.equal((await Promise.all(asked)).length, rounds.length)
+      return true
+    })
   })
 
   test('an executor has no files, no network, no privileges, and a user of its own', async () => {

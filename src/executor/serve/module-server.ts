@@ -25,7 +25,7 @@ export interface ModuleObserver {
 
 /** Computing for longer than this without a pause, a thread makes room for those of others. */
 const NICE_AFTER_MS = 50
-const NICE = 10
+const NICE = 19
 /** JavaScript of a thread: parser, buffers, the runner. What guests hold is outside of it. */
 const HEAP_MIB = 128
 const YOUNG_MIB = 48
@@ -37,6 +37,8 @@ export class BlankThread {
   readonly beat = new Beat()
   readonly pending = new PendingAnswers()
   #isNice = false
+  /** Nanoseconds on a processor when it was first seen stuck; null while it is not. */
+  #stuckFromNs: number | null = null
 
   constructor() {
     const workerData: ThreadData = { beat: this.beat.memory, pending: this.pending.memory }
@@ -50,6 +52,19 @@ export class BlankThread {
       import.meta.url,
     )
     this.worker = new Worker(file, { workerData, resourceLimits, env: {}, stdin: false })
+  }
+
+  /** For how long it has been on a processor since it last came back. @param stuckMs  by the clock: less than this */
+  computedMs(stuckMs: number): number {
+    if (stuckMs <= NICE_AFTER_MS) {
+      this.#stuckFromNs = null
+      return 0
+    }
+    const nowNs = this.cpuNs
+    // The clock has to do where the kernel does not tell.
+    if (nowNs === 0) return stuckMs
+    this.#stuckFromNs ??= nowNs
+    return (nowNs - this.#stuckFromNs) / 1e6
   }
 
   /** Lets others go first, from now on: nobody without privileges can take that back. */
@@ -110,12 +125,19 @@ export class ModuleServer implements AsyncDisposable {
 
   /** Called every so often by whoever owns all modules of the process. */
   watch(): void {
-    const { cpuTimeMs } = this.served.plan.limits
-    const stuckMs = this.#thread?.beat.stuckMs ?? 0
-    if (stuckMs > NICE_AFTER_MS) this.#thread?.beNice()
-    if (stuckMs <= cpuTimeMs) return
-    const what = `a request computed for longer than ${cpuTimeMs} ms without a pause`
-    void this.#replace(breach('CPU_TIME', what))
+    const thread = this.#thread
+    if (thread === undefined) return
+    const { cpuTimeMs, requestTimeoutMs } = this.served.plan.limits
+    const { stuckMs } = thread.beat
+    if (stuckMs > NICE_AFTER_MS) thread.beNice()
+    if (thread.computedMs(stuckMs) > cpuTimeMs) {
+      const what = `a request computed for longer than ${cpuTimeMs} ms without a pause`
+      void this.#replace(breach('CPU_TIME', what))
+    } else if (stuckMs > Math.max(cpuTimeMs, requestTimeoutMs)) {
+      // Nobody waits for it any more, and others of its task do.
+      const what = `a request computed for longer than ${requestTimeoutMs} ms, while others had the processors`
+      void this.#replace(breach('REQUEST_TIMEOUT', what))
+    }
   }
 
   /** Answers what it has, for so long, and ends. */
