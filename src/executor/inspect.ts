@@ -56,10 +56,11 @@ export async function inspectModule(
 async function assertFit(
   bytes: Uint8Array<ArrayBuffer>,
   { facts, kind }: JudgedModule,
-  { entry, memoryBytes, isRun }: ModuleDemand,
+  { entry, memoryBytes, isReused, isRun }: ModuleDemand,
   hasScript: boolean,
 ): Promise<void> {
   if (isRun && !isRunnable(kind)) throw notACommand(kind)
+  if (isReused && !isReusable(kind, entry)) throw notReusable(kind)
   if ((kind.kind === 'engine') !== hasScript) throw wrongEngine(hasScript)
   assertEntry(facts, kind, entry)
   const limits = { memoryBytesMax: memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
@@ -74,6 +75,18 @@ async function assertFit(
 export function isRunnable(kind: ModuleKind): boolean {
   if (kind.kind === 'component') return kind.world === 'wasi:cli/command'
   return kind.kind === 'command' || kind.kind === 'engine'
+}
+
+/** A command ends with its request; scripts and components begin anew by design. */
+function isReusable(kind: ModuleKind, entry: string | null): boolean {
+  return kind.kind === 'function' || (kind.kind === 'reactor' && entry !== null)
+}
+
+function notReusable(kind: ModuleKind): QuiverError {
+  const message = `the module is a ${kind.kind}: one instance of it cannot answer many requests`
+  return new QuiverError('invalid_argument', 'MODULE_NOT_REUSABLE', message, {
+    hint: 'Leave instances = "reuse" out, or export a function that answers one request.',
+  })
 }
 
 function wrongEngine(hasScript: boolean): QuiverError {

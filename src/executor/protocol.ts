@@ -105,6 +105,8 @@ export interface ModuleDemand {
   /** As in `ModulePlan`. */
   readonly entry: string | null
   readonly memoryBytes: number
+  /** One instance for all requests. */
+  readonly isReused: boolean
   /** It runs once and ends, instead of answering requests. */
   readonly isRun: boolean
 }

@@ -125,7 +125,8 @@ export class ModuleJudge {
 function demandOf(spec: TaskSpec, kind: Task['kind']): ModuleDemand {
   // In a sandbox of its own without a web server, it is a program that runs once.
   const isRun = kind === 'run' || (spec.isolation !== 'wasm' && spec.http === null)
-  return { entry: spec.wasm?.entry ?? null, memoryBytes: spec.limits.memoryBytes, isRun }
+  const { entry = null, isReused = false } = spec.wasm ?? {}
+  return { entry, memoryBytes: spec.limits.memoryBytes, isReused, isRun }
 }
 
 function scriptMissing(task: string, name: string): QuiverError {

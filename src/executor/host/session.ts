@@ -52,7 +52,7 @@ export interface Answer {
 }
 
 export class HostSession {
-  readonly host: GuestHost
+  #host: GuestHost
   #memory: WebAssembly.Memory | undefined
   #view: Uint8Array = EMPTY
   #input: ExchangeBuffer | undefined
@@ -64,8 +64,21 @@ export class HostSession {
   #failure: QuiverError | null = null
 
   constructor(host: GuestHost) {
-    this.host = host
+    this.#host = host
     this.#calls = new CallRate(host.limits.callsPerSecondMax)
+  }
+
+  get host(): GuestHost {
+    return this.#host
+  }
+
+  /** The next request of an instance that is kept: what it has of the one before is gone, but for its memory. */
+  renew(host: GuestHost): void {
+    this.#host = host
+    this.#input = undefined
+    this.#output = undefined
+    this.#buffers.clear()
+    this.#bufferBytes = 0
   }
 
   /** Why the guest was ended, by a limit, a bad address or `end`; null if it was not. */

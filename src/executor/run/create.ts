@@ -5,6 +5,7 @@ import { AssertionFailed } from '../../core/assert.ts'
 import { CommandRunner } from './command.ts'
 import { FunctionRunner } from './function.ts'
 import { ReactorRunner } from './reactor.ts'
+import { ReusedFunctionRunner } from './reused.ts'
 import type { Guest, Runner } from './runner.ts'
 
 /**
@@ -29,15 +30,20 @@ export function createRunner(guest: Guest): Runner {
     case 'command':
       return new CommandRunner(guest)
     case 'function':
-      return new FunctionRunner(guest, guest.plan.entry ?? kind.entry)
+      return createFunction(guest, guest.plan.entry ?? kind.entry)
     case 'reactor':
       return guest.plan.entry === null
         ? new ReactorRunner()
-        : new FunctionRunner(guest, guest.plan.entry)
+        : createFunction(guest, guest.plan.entry)
     case 'engine':
     case 'component':
       throw new AssertionFailed(`a module of kind ${kind.kind} is opened by openRunner`)
     default:
       return kind satisfies never
   }
+}
+
+function createFunction(guest: Guest, entry: string | null): Runner {
+  const { isReused } = guest.plan
+  return isReused ? new ReusedFunctionRunner(guest, entry) : new FunctionRunner(guest, entry)
 }

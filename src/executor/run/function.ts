@@ -8,7 +8,8 @@ import { Wasi, WasiExit } from '../wasi/wasi.ts'
 
 import { ModuleBinding, type GuestInstance } from './binding.ts'
 import { goneError } from './command.ts'
-import { exited, inputTooLarge } from './failure.ts'
+import { exited } from './failure.ts'
+import { readInput } from './input.ts'
 import { RequestHost } from './request-host.ts'
 import type { Guest, Runner } from './runner.ts'
 
@@ -23,35 +24,15 @@ export class FunctionRunner implements Runner {
 
   /** @throws QuiverError `invalid_argument/MODULE_ENTRY_MISSING` */
   constructor(guest: Guest, entry: string | null) {
-    const names = guest.exports.map(({ name }) => name)
-    const found = names.find((name) => name === entry)
-    if (found === undefined) throw noEntry(entry, names)
     this.#guest = guest
-    this.#entry = found
+    this.#entry = findEntry(guest, entry)
     this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links, guest.budget)
   }
 
   answer(exchange: Exchange): void | Promise<void> {
-    const { inputBytes } = this.#guest.plan.limits
-    const { contentLength } = exchange.head
-    if (contentLength !== null && contentLength > inputBytes) throw inputTooLarge(inputBytes)
-    const input =
-      contentLength === null && !exchange.head.isChunked ? EMPTY : exchange.body.readAll(inputBytes)
-    return input instanceof Promise
-      ? this.#answerLater(exchange, input)
-      : this.#run(exchange, input)
-  }
-
-  async #answerLater(exchange: Exchange, reading: Promise<Uint8Array>): Promise<void> {
-    let input: Uint8Array
-    try {
-      input = await reading
-    } catch (thrown) {
-      throw thrown instanceof RangeError
-        ? inputTooLarge(this.#guest.plan.limits.inputBytes)
-        : thrown
-    }
-    await this.#run(exchange, input)
+    const input = readInput(exchange, this.#guest.plan.limits.inputBytes)
+    if (!(input instanceof Promise)) return this.#run(exchange, input)
+    return input.then((whole) => this.#run(exchange, whole))
   }
 
   #run(exchange: Exchange, input: Uint8Array): void | Promise<void> {
@@ -64,6 +45,7 @@ export class FunctionRunner implements Runner {
           env: plan.env,
           stdout: { write: (bytes) => log('stdout', bytes) },
           stderr: { write: (bytes) => log('stderr', bytes) },
+          preopens: this.#guest.folders,
           fdsMax: plan.limits.files,
           callsPerSecondMax: plan.limits.hostCalls,
           openSpecial: (name, access) => openSpecial(session, name, access),
@@ -107,13 +89,21 @@ export class FunctionRunner implements Runner {
   }
 }
 
+/** @throws QuiverError `invalid_argument/MODULE_ENTRY_MISSING` */
+export function findEntry({ exports }: Guest, entry: string | null): string {
+  const names = exports.map(({ name }) => name)
+  const found = names.find((name) => name === entry)
+  if (found === undefined) throw noEntry(entry, names)
+  return found
+}
+
 /** A function that ends its program has answered before. */
-function rethrowUnlessExit(thrown: unknown): void {
+export function rethrowUnlessExit(thrown: unknown): void {
   if (!(thrown instanceof WasiExit)) throw thrown
   if (thrown.status !== 0) throw exited(thrown.status)
 }
 
-function respond(exchange: Exchange, session: HostSession): void {
+export function respond(exchange: Exchange, session: HostSession): void {
   const { answer } = session
   if (answer === null) exchange.respond(OK, [], EMPTY)
   else exchange.respond(answer.status ?? OK, answer.rawHeaders, answer.body)

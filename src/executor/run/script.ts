@@ -10,7 +10,8 @@ import type { ScriptLimits, ScriptWorld } from '../script/script-world.ts'
 import { toLines } from '../script/session.ts'
 
 import { goneError } from './command.ts'
-import { breach, inputTooLarge } from './failure.ts'
+import { breach } from './failure.ts'
+import { readInput } from './input.ts'
 import { RequestHost } from './request-host.ts'
 import type { Guest, Runner } from './runner.ts'
 
@@ -43,23 +44,9 @@ export class ScriptRunner implements Runner {
   }
 
   answer(exchange: Exchange): void | Promise<void> {
-    const { inputBytes } = this.#guest.plan.limits
-    const { contentLength, isChunked } = exchange.head
-    if (contentLength !== null && contentLength > inputBytes) throw inputTooLarge(inputBytes)
-    if (contentLength === null && !isChunked) return this.#run(exchange, NOTHING)
-    const input = exchange.body.readAll(inputBytes)
-    return input instanceof Promise
-      ? this.#answerLater(exchange, input)
-      : this.#run(exchange, input)
-  }
-
-  async #answerLater(exchange: Exchange, reading: Promise<Uint8Array>): Promise<void> {
-    const input = await reading.catch((thrown: unknown) => {
-      throw thrown instanceof RangeError
-        ? inputTooLarge(this.#guest.plan.limits.inputBytes)
-        : thrown
-    })
-    await this.#run(exchange, input)
+    const input = readInput(exchange, this.#guest.plan.limits.inputBytes)
+    if (!(input instanceof Promise)) return this.#run(exchange, input)
+    return input.then((whole) => this.#run(exchange, whole))
   }
 
   #run(exchange: Exchange, input: Uint8Array): void | Promise<void> {
