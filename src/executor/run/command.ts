@@ -116,6 +116,7 @@ class CommandRun {
       stdin: this.#input,
       stdout: this.#output,
       stderr: { write: (bytes) => log('stderr', bytes) },
+      preopens: this.#guest.folders,
       fdsMax: plan.limits.files,
       callsPerSecondMax: plan.limits.hostCalls,
       openSpecial: async (name, access) => {

@@ -81,6 +81,8 @@ async function answer(code: Bytes): Promise<string> {
     links,
     plan: PLAN,
     budget: null,
+    folders: [],
+    files: null,
     memories: 1,
     log: () => {},
   })

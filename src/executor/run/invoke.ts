@@ -129,6 +129,7 @@ export class Invoker implements Runner {
       env: plan.env,
       stdout: { write: (bytes) => log('stdout', bytes) },
       stderr: { write: (bytes) => log('stderr', bytes) },
+      preopens: this.#guest.folders,
       fdsMax: plan.limits.files,
       callsPerSecondMax: plan.limits.hostCalls,
       openSpecial: (name, access) => openSpecial(session, name, access),

@@ -5,8 +5,10 @@ import type { ExportFact } from '../facts.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { Link, MemorySize, ModuleKind } from '../module.ts'
 import type { LogStream, ModulePlan } from '../protocol.ts'
+import type { Preopen } from '../wasi.ts'
 
 import type { Budget } from './budget.ts'
+import type { PackedFiles } from './folders.ts'
 
 export interface Runner {
   /**
@@ -32,11 +34,15 @@ export interface ServedModule {
   readonly links: readonly Link[]
   /** How many memories each instance has. */
   readonly memories: number
+  /** Of the image; null: they are mounted in this process's sandbox. */
+  readonly files: PackedFiles | null
   readonly plan: ModulePlan
 }
 
 /** What all runners get. */
 export interface Guest extends ServedModule {
+  /** What guests see of the image. */
+  readonly folders: readonly Preopen[]
   readonly log: Log
   /** What all instances of the module may have together; null: there is only one. */
   readonly budget: Budget | null

@@ -24,7 +24,7 @@ const RETRY_MS = 2
 
 /** @returns the status, 0 to 255. @throws QuiverError when the script cannot run at all */
 export async function runScript(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan): Promise<number> {
-  const { module, memory } = await prepareModule(bytes, plan)
+  const { module, memory } = await prepareModule(bytes, plan, null)
   const { script, env, args, limits } = plan
   assert(
     script !== null && memory !== null,
