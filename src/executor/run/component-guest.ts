@@ -67,7 +67,7 @@ export class ComponentGuest implements Disposable {
       this.#share?.yield()
       return await calling
     } catch (thrown) {
-      throw explainFull(thrown, this.#memories, this.#initialBytes)
+      throw explainFull(thrown, this.#memories, this.#initialBytes, this.#share?.bytesMax)
     } finally {
       exchange.gone.removeEventListener('abort', stop)
     }
