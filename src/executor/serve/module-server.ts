@@ -25,7 +25,8 @@ export interface ModuleObserver {
 
 /** Computing for longer than this without a pause, a thread makes room for those of others. */
 const NICE_AFTER_MS = 50
-const NICE = 19
+/** No more than that: it may hold a lock of the engine that others wait for. */
+const NICE = 10
 /** JavaScript of a thread: parser, buffers, the runner. What guests hold is outside of it. */
 const HEAP_MIB = 128
 const YOUNG_MIB = 48
