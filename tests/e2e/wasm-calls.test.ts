@@ -4,7 +4,9 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { copyFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { connect } from 'node:net'
 import path from 'node:path'
+import { text as readText } from 'node:stream/consumers'
 import { after, before, suite, test } from 'node:test'
 
 import { compileCommand, compileFunction, compileText } from '../fixtures/compile.ts'
@@ -51,6 +53,23 @@ suite('a module reaches', () => {
 
   async function logOf(task: string): Promise<string> {
     return await node.ok('logs', task, '--json')
+  }
+
+  const strangers: readonly [what: string, sent: string, answer: RegExp][] = [
+    [
+      'a token that nobody was given',
+      `${'0'.repeat(32)} counter 80\n`,
+      /^permission_denied TOKEN_UNKNOWN /,
+    ],
+    ['half a request', 'token\n', /^permission_denied TOKEN_UNKNOWN /],
+    ['a line without an end', 'x'.repeat(2000), /^$/],
+  ]
+  for (const [what, sent, answer] of strangers) {
+    test(`nothing by ${what}`, async () => {
+      const socket = connect(path.join(node.run, 'e', 'executors.sock'))
+      socket.write(sent)
+      assert.match(await readText(socket), answer)
+    })
   }
 
   for (const isolation of ['wasm', 'sandbox']) {
@@ -109,8 +128,9 @@ suite('a module reaches', () => {
 
 suite('a run of a module', () => {
   for (const isolation of ['wasm', 'sandbox']) {
-    test(`reaches what it declares, and what it is linked to, in isolation "${isolation}"`, async () => {
+    test(`reaches what it declares, and what it is linked to, in isolation "${isolation}"`, async (t) => {
       const server = createServer((request, response) => response.end(`asked for ${request.url}`))
+      t.after(() => server.close())
       server.listen(0, '127.0.0.1')
       await once(server, 'listening')
       const address = server.address()
@@ -129,7 +149,6 @@ suite('a run of a module', () => {
       const denied = await run('http://127.0.0.1:1/')
       assert.deepEqual([denied.stdout, denied.status], ['42\n', 3])
       assert.match(denied.stderr, /HOST_NOT_ALLOWED/)
-      server.close()
     })
   }
 })

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
+import { promisify } from 'node:util'
 
 import type { OutgoingRequest, TaskCall } from '../guest-host.ts'
 import type { OutsidePlan } from '../protocol.ts'
@@ -31,6 +35,13 @@ const CALL: TaskCall = {
   answerBytesMax: 1000,
 }
 
+const run = promisify(execFile)
+
+interface Certificate {
+  readonly key: string
+  readonly cert: string
+}
+
 interface Egress {
   readonly plan: OutsidePlan
   /** First lines that came. */
@@ -42,10 +53,12 @@ async function openEgress(
   t: TestContext,
   answer: string,
   onRequest: RequestListener = (_, response) => response.end(),
+  certificate: Certificate | null = null,
 ): Promise<Egress> {
   const folder = await mkdtemp(path.join(tmpdir(), 'quiver-outside-'))
   const lines: string[] = []
-  const server = createHttpServer(onRequest)
+  const server =
+    certificate === null ? createHttpServer(onRequest) : createSecureServer(certificate, onRequest)
   const clients = new Set<Socket>()
   const egress = createServer((client) => {
     clients.add(client)
@@ -199,6 +212,32 @@ suite('a request', () => {
     })
   })
 })
+
+test('a name over TLS is verified, with the authorities of Node.js', async (t) => {
+  const certificate = await makeCertificate(t, 'api.example.com')
+  const before = getCACertificates('default')
+  const { plan } = await openEgress(t, 'ok\n', answerPath, certificate)
+  const hosts = ['api.example.com', 'other.example.com'].map((host) => ({ host, port: 443 }))
+  const fetch = (url: string) => outside({ ...plan, hosts }).fetch(url, GET)
+  await assert.rejects(fetch('https://api.example.com/'), { reason: 'TLS_FAILED' })
+  setDefaultCACertificates([certificate.cert])
+  t.after(() => setDefaultCACertificates(before))
+  const { body } = await fetch('https://api.example.com/x')
+  assert.equal(Buffer.from(body).toString(), 'seen /x')
+  await assert.rejects(fetch('https://other.example.com/'), { reason: 'TLS_FAILED' })
+})
+
+const answerPath: RequestListener = (request, response) => response.end(`seen ${request.url}`)
+
+async function makeCertificate(t: TestContext, name: string): Promise<Certificate> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'quiver-certificate-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const [key, cert] = [path.join(folder, 'key.pem'), path.join(folder, 'cert.pem')]
+  const kind = '-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'.split(' ')
+  const names = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`]
+  await run('openssl', ['req', ...kind, ...names, '-keyout', key, '-out', cert])
+  return { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') }
+}
 
 suite('a call', () => {
   test('passes numbers as texts, and those who wait for it', async (t) => {
