@@ -7,10 +7,10 @@
  * A value is the address of a cell that holds it; whoever gets one frees it. Safe to leave: an instance is thrown away as a whole.
  */
 
-import { QuiverError } from '../../core/error.ts'
 import { MEMORY_IMPORT } from '../module.ts'
 import { trap } from '../trap.ts'
 
+import { badAddress, notAnEngine, outOfMemory } from './engine-errors.ts'
 import {
   INITIALIZE,
   isEngine,
@@ -65,6 +65,8 @@ const SCRATCH_BYTES = 8 * 1024
 /** The length of a text, and the three numbers of a typed array. */
 const NUMBERS_BYTES = 16
 const WORD_BYTES = 4
+/** More than any host call has. */
+const ARGUMENTS_MAX = 8
 /** A UTF-16 unit takes at most three bytes of UTF-8. */
 const UTF8_BYTES_MAX = 3
 const ERRNO_BADF = 8
@@ -350,6 +352,7 @@ export class Engine {
 
   #callOut(name: number, count: number, args: number): Value {
     const letter = String.fromCharCode(this.#slice(name, 1)[0] ?? 0)
+    if (count > ARGUMENTS_MAX) trap(badAddress())
     const cells = count === 0 ? EMPTY : this.#slice(args, count * WORD_BYTES)
     const values: Value[] = []
     for (let index = 0; index < count; index++) values.push(cells.readUInt32LE(index * WORD_BYTES))
@@ -378,22 +381,4 @@ function replaceSurrogates(bytes: Buffer): Buffer {
     result.set(REPLACEMENT, at)
   }
   return result
-}
-
-function notAnEngine(): QuiverError {
-  const message = 'the binary of this script is not the JavaScript engine that this version knows'
-  return new QuiverError('failed_precondition', 'ENGINE_UNKNOWN', message, {
-    hint: 'Deploy the script again, so that it gets the engine of this version.',
-  })
-}
-
-function badAddress(): QuiverError {
-  const message = 'the JavaScript engine passed an address that is not in its memory'
-  return new QuiverError('unavailable', 'BAD_ADDRESS', message)
-}
-
-function outOfMemory(): QuiverError {
-  return new QuiverError('resource_exhausted', 'OUT_OF_MEMORY', 'the script needs more memory', {
-    hint: 'Raise limits.memory in quiver.toml if that is what it should do.',
-  })
 }

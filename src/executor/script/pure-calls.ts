@@ -9,10 +9,10 @@ const URL_PARTS = [
 const SETTABLE = URL_PARTS.filter((part) => part !== 'origin' && part !== 'href')
 /** A script asks for a few bytes at a time. */
 const POOL_BYTES = 4096
+const RANDOM_BYTES_MAX = 65_536
 
 const pool = Buffer.alloc(POOL_BYTES)
 let poolAt = POOL_BYTES
-const decoders = new Map<string, TextDecoder>()
 
 /** A line for each part; none of them can have a line break. */
 export function parseUrl(text: string, base: string | undefined): string | undefined {
@@ -48,22 +48,18 @@ export function encodingOf(label: string): string | undefined {
 
 /** @param flags  as `Host.decode` has them */
 export function decode(bytes: Uint8Array, label: string, flags: string): string | undefined {
-  const key = `${label} ${flags}`
   try {
-    let decoder = decoders.get(key)
-    decoder ??= new TextDecoder(label, {
-      fatal: flags.includes('f'),
-      ignoreBOM: flags.includes('b'),
-    })
-    decoders.set(key, decoder)
-    return decoder.decode(bytes)
+    // A new one each time: none is to know anything of another script's bytes.
+    const options = { fatal: flags.includes('f'), ignoreBOM: flags.includes('b') }
+    return new TextDecoder(label, options).decode(bytes)
   } catch {
     return undefined
   }
 }
 
-/** Bytes that nobody else gets. */
+/** Bytes that nobody else gets; none for a number that no script can ask for. */
 export function randomBytes(count: number): Uint8Array {
+  if (!(count >= 0 && count <= RANDOM_BYTES_MAX)) return new Uint8Array(0)
   if (count > POOL_BYTES / 4) return randomFillSync(new Uint8Array(count))
   if (poolAt + count > POOL_BYTES) {
     randomFillSync(pool)
