@@ -92,16 +92,25 @@ suite('components on a node', () => {
     { skip: missing },
     async () => {
       const component = await componentizeScript(path.join(GUESTS, 'component.js'))
-      await deployModule(node, component, 'script', '[limits]\nmemory = "64MiB"\n')
+      await deployModule(
+        node,
+        component,
+        'script',
+        '[limits]\nmemory = "64MiB"\n[[connect]]\ntask = "hello"\n',
+      )
       for (let count = 0; count < 3; count++) {
         assert.equal((await node.get('script')).body, 'hello 1\n')
       }
+      // Another component, and what is not declared.
+      assert.equal(
+        (await node.get('script', '/get?url=http%3A%2F%2Fhello%2F')).body,
+        '200 calls: 1\n',
+      )
+      const denied = await node.get('script', '/get?url=http%3A%2F%2Fexample.test%2F')
+      assert.equal(denied.status, 500)
       const body = 'y'.repeat(200_000)
       assert.equal((await post('script', '/echo', body)).body, body)
       assert.equal((await node.get('script', '/later')).body, 'later\n')
-      // Not declared.
-      const denied = await node.get('script', '/get?url=http%3A%2F%2Fexample.test%2F')
-      assert.equal(denied.status, 500)
       assert.equal((await node.get('script', '/throw')).status, 500)
     },
   )

@@ -4,6 +4,8 @@
  * there is nothing to do.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
 import { assert } from '../../core/assert.ts'
 import { QuiverError } from '../../core/error.ts'
 import type { LiftPlan } from '../component/plan.ts'
@@ -57,8 +59,10 @@ export class ComponentRunner implements Runner {
       await this.#handle(exchange)
     } finally {
       this.#inFlight--
-      setImmediate(this.#makeSpare)
     }
+    // The answer leaves first. Until this returns, the thread is watched: start functions can loop too.
+    await nextTurn()
+    this.#makeSpare()
   }
 
   async #handle(exchange: Exchange): Promise<void> {
@@ -107,7 +111,7 @@ export class ComponentRunner implements Runner {
     return guest
   }
 
-  readonly #makeSpare = (): void => {
+  #makeSpare(): void {
     if (this.#inFlight > 0 || this.#spare !== undefined) return
     try {
       this.#spare = this.#makeHandler()
