@@ -14,6 +14,8 @@ export interface SpecOverrides {
   readonly env?: Readonly<Record<string, string>> | undefined
   readonly memoryBytes?: number | undefined
   readonly cpuMillis?: number | undefined
+  /** Longest life of an instance. */
+  readonly wallTimeMs?: number | undefined
   readonly isolation?: Isolation | undefined
   /** Published ports; each replaces the image's declaration of the same `port`. */
   readonly publish?: readonly PublishRequest[] | undefined

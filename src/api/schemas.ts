@@ -45,6 +45,7 @@ const overrides = z.strictObject({
   env: environment.optional(),
   memoryBytes: z.int().min(1).optional(),
   cpuMillis: z.int().min(1).optional(),
+  wallTimeMs: z.int().min(1).optional(),
   isolation: z.enum(['wasm', 'sandbox', 'microvm']).optional(),
   publish: z
     .array(z.strictObject({ address: z.string().max(64), hostPort: count.max(65_535), port }))

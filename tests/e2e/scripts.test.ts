@@ -182,6 +182,9 @@ suite('scripts', () => {
     const broken = await node.quiverWith({ input: '\nnull.x' }, 'run', 'js', '-')
     assert.equal(broken.status, 1)
     assert.match(broken.stderr, /TypeError: .*\n +at .*stdin\.js:2:/)
+    const options = { input: 'console.log("begun"); for (;;);' }
+    const ended = await node.quiverWith(options, 'run', '--timeout', '1s', 'js', '-')
+    assert.deepEqual([ended.status, ended.stdout], [143, 'begun\n'])
   })
 
   test("a program of one's own runs by its path alone", async () => {

@@ -53,7 +53,7 @@ function rename(spec: TaskSpec, name: string, domain: string): TaskSpec {
 }
 
 function applyOverrides(spec: TaskSpec, overrides: SpecOverrides): TaskSpec {
-  const { args, env, memoryBytes, cpuMillis, isolation, publish = [] } = overrides
+  const { args, env, memoryBytes, cpuMillis, wallTimeMs, isolation, publish = [] } = overrides
   const published = publish.map(({ address, hostPort, port }) => ({
     port,
     publish: { address, port: hostPort },
@@ -70,6 +70,7 @@ function applyOverrides(spec: TaskSpec, overrides: SpecOverrides): TaskSpec {
       ...spec.limits,
       memoryBytes: memoryBytes ?? spec.limits.memoryBytes,
       cpuMillis: cpuMillis ?? spec.limits.cpuMillis,
+      wallTimeMs: wallTimeMs ?? spec.limits.wallTimeMs,
     },
   }
 }

@@ -11,6 +11,7 @@ import { sendRunnable, type Runnable } from '../../runnable.ts'
 
 interface Flags extends OverrideFlags {
   readonly name?: string
+  readonly timeout?: number
   readonly detach: boolean
   readonly rm: boolean
   readonly terminal?: boolean
@@ -53,7 +54,10 @@ async function buildRequest(
     image: runnable.image,
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(config === '' ? {} : { config }),
-    overrides: await buildOverrides(context, flags, runnable.folder, runnable.args),
+    overrides: {
+      ...(await buildOverrides(context, flags, runnable.folder, runnable.args)),
+      ...(flags.timeout === undefined ? {} : { wallTimeMs: flags.timeout }),
+    },
     terminal: isTerminal ? terminalSize(context) : null,
     hasStdin: !runnable.isInputTaken && (flags.stdin ?? !flags.detach),
     isDetached: flags.detach,

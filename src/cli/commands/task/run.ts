@@ -2,6 +2,7 @@
 
 import { buildCommand } from '@stricli/core'
 
+import { parseMilliseconds } from '../../../core/units.ts'
 import { jsonFlag, nameFlag, onFlag, overrideAliases, overrideFlags } from '../../parameters.ts'
 
 export const run = buildCommand({
@@ -32,6 +33,13 @@ export const run = buildCommand({
     flags: {
       ...overrideFlags,
       name: nameFlag('Name for logs, stop and exec'),
+      timeout: {
+        kind: 'parsed',
+        parse: parseMilliseconds,
+        brief: 'Longest life, such as 10s; by default what the manifest says',
+        placeholder: 'duration',
+        optional: true,
+      },
       detach: onFlag('Leave it running and print its name'),
       rm: onFlag(
         'Forget it with its log when it ends, as a foreground run without a name always is',
