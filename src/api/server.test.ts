@@ -142,6 +142,7 @@ suite('answers', () => {
     scale: { body: { instances: 3 } },
     signalInstance: { body: { signal: 15 } },
     invoke: { body: { export: 'add', args: ['2', '40'] } },
+    runSnippet: { body: { code: 'console.log(1 + 1)', timeoutMs: 1000 } },
     createRun: {
       body: {
         image: digestOf('image'),
