@@ -1,7 +1,7 @@
 /**
  * The border of a component: the names that it imports and exports, from which its world is known.
  *
- * What is inside (core modules, nested components, types, canonical functions) is passed over: jco takes it apart later.
+ * What is inside (core modules, nested components, types, canonical functions) is passed over: component/ takes it apart later.
  * Encoding: github.com/WebAssembly/component-model, design/mvp/Binary.md.
  */
 
