@@ -79,10 +79,11 @@ export class ComponentGuest implements Disposable {
   }
 
   #options(stdio: Stdio): WorldOptions {
-    const { plan, log } = this.#guest
+    const { plan, folders, log } = this.#guest
     return {
       ...stdio,
       args: [plan.argv0, ...plan.args],
+      preopens: folders,
       stderr: { write: (bytes) => log('stderr', bytes) },
       filesMax: plan.limits.files,
       answerBytesMax: plan.limits.outputBytes,

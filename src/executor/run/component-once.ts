@@ -9,6 +9,7 @@ import { findHostFunction } from '../wasi02/interfaces.ts'
 import { World } from '../wasi02/world.ts'
 
 import { isError } from './component-result.ts'
+import { openFolders } from './folders.ts'
 import { Memories } from './memories.ts'
 import type { OnceGuest, Stdio } from './once.ts'
 
@@ -30,6 +31,7 @@ export async function openComponentOnce(
     ...stdio,
     args: [plan.argv0, ...plan.args],
     env: plan.env,
+    preopens: openFolders(null),
     filesMax: plan.limits.files,
     answerBytesMax: plan.limits.outputBytes,
     log: (level, context, message) => {
