@@ -68,7 +68,9 @@ function checkWasm(manifest: Manifest): Problem[] {
     problems.push(wrong(['isolation'], 'is for WebAssembly, which this program is not', hint))
   }
   if (!isWasm && wasm !== undefined) {
-    problems.push(wrongKey(['wasm'], 'is for WebAssembly', 'Set file to a .wasm module or a .js file.'))
+    problems.push(
+      wrongKey(['wasm'], 'is for WebAssembly', 'Set file to a .wasm module or a .js file.'),
+    )
   }
   if (!isWasm) return problems
   const hint = 'Leave it out, or run the program in the sandbox as an executable of its own.'

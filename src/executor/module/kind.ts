@@ -93,7 +93,9 @@ function detectCore(facts: CoreFacts): ModuleKind {
 
 /** QuickJS as the npm package `quickjs-wasi` builds it; whether it fits is found out when a script is loaded. */
 function isEngine(facts: CoreFacts, functions: ReadonlyMap<string, ExportFact>): boolean {
-  const isCalledBack = facts.imports.some(({ module, name }) => module === 'env' && name === 'host_call')
+  const isCalledBack = facts.imports.some(
+    ({ module, name }) => module === 'env' && name === 'host_call',
+  )
   return isCalledBack && functions.has('qjs_eval')
 }
 
