@@ -80,7 +80,7 @@ export async function measureThroughput(
   seconds: number,
   prefix: readonly string[] = [],
 ): Promise<Throughput> {
-  const [program = 'wrk', ...args] = [
+  const [program, ...args] = [
     ...prefix,
     'wrk',
     '-t1',
