@@ -14,6 +14,8 @@ const QUIVER = path.join(ROOT, 'bin/quiver')
 const EXAMPLES = ['node-hello', 'static-c', 'busybox']
 /** It is paused after a second, so that a resume can be shown. */
 const PAUSING = 'static-c'
+/** Without the freezer, which root has, nothing is ever paused. */
+const PAUSE_TIMEOUT_MS = 4000
 
 interface Answer {
   /** `cold`, `resumed` or `warm`, as the proxy says. */
@@ -24,29 +26,42 @@ interface Answer {
 async function main(): Promise<number> {
   const node = spawn(QUIVER, ['up'], { stdio: ['inherit', 'pipe', 'inherit'] })
   const exited = once(node, 'exit')
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.on(signal, () => node.kill('SIGTERM'))
+  let isInterrupted = false
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      isInterrupted = true
+      node.kill('SIGTERM')
+    })
+  }
   const port = await httpPort(node)
   if (port === undefined) return await statusOf(exited)
 
-  for (const example of EXAMPLES) {
-    const status = await run('deploy', path.join(ROOT, 'examples', example))
-    if (status !== 0) {
-      node.kill('SIGTERM')
-      await exited
-      return status
+  try {
+    for (const example of EXAMPLES) {
+      const status = await run('deploy', path.join(ROOT, 'examples', example))
+      if (status !== 0) {
+        node.kill('SIGTERM')
+        await exited
+        return status
+      }
     }
+    for (const example of EXAMPLES) await show(example, port)
+  } catch (error) {
+    // A node that ends takes its requests with it.
+    if (!isInterrupted) throw error
   }
-  for (const example of EXAMPLES) {
-    const beganMs = Date.now()
-    const answers = [await ask(example, port), await ask(example, port)]
-    if (example === PAUSING && (await untilPaused(example, beganMs)))
-      answers.push(await ask(example, port))
-    const times = answers.map(({ start, ms }) => `${start} ${formatMs(ms)}`)
-    process.stdout.write(`http://${example}.localhost:${port}/  ${times.join(', ')}\n`)
-  }
-  process.stdout.write('The node runs until Ctrl-C. In another terminal: bin/quiver ps\n')
+  if (!isInterrupted)
+    process.stdout.write('The node runs until Ctrl-C. In another terminal: bin/quiver ps\n')
   return await statusOf(exited)
+}
+
+async function show(example: string, port: number): Promise<void> {
+  const beganMs = Date.now()
+  const answers = [await ask(example, port), await ask(example, port)]
+  if (example === PAUSING && (await untilPaused(example, beganMs)))
+    answers.push(await ask(example, port))
+  const times = answers.map(({ start, ms }) => `${start} ${formatMs(ms)}`)
+  process.stdout.write(`http://${example}.localhost:${port}/  ${times.join(', ')}\n`)
 }
 
 /** Undefined when the node ended instead of starting; it has said why. */
@@ -90,9 +105,10 @@ async function ask(task: string, port: number): Promise<Answer> {
   return await promise
 }
 
-/** Follows the task's events until it is paused. @param sinceMs  since the epoch */
+/** Follows the task's events until it is paused; false when it is not in time. @param sinceMs  since the epoch */
 async function untilPaused(task: string, sinceMs: number): Promise<boolean> {
-  const events = spawn(QUIVER, ['events', '--follow', '--json', '--task', task])
+  const args = ['events', '--follow', '--json', '--task', task]
+  const events = spawn(QUIVER, args, { timeout: PAUSE_TIMEOUT_MS })
   for await (const line of createInterface(events.stdout)) {
     const event: { readonly type: string; readonly atMs: number } = JSON.parse(line)
     // What is kept of earlier nodes comes first.
