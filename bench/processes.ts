@@ -57,7 +57,11 @@ export async function startServer(
     env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
-  await untilAnswered({ port, host: 'localhost' })
+  const ended = once(child, 'exit').then(([status]) => {
+    throw new Error(`${program} ended with ${status} before it answered`)
+  })
+  await Promise.race([untilAnswered({ port, host: 'localhost' }), ended])
+  ended.catch(() => {})
   return {
     [Symbol.asyncDispose]: async () => {
       const exited = once(child, 'exit')

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 
 import { importMemory, limitModule } from '../src/executor/module.ts'
+import { NO_OUTSIDE, type ModulePlan } from '../src/executor/protocol.ts'
 import { ModuleBinding } from '../src/executor/run/binding.ts'
 
 import { freePort, requestOnce, type Target } from './http.ts'
@@ -122,17 +123,28 @@ async function deployWorkerd(node: BenchNode, module: string): Promise<void> {
 /** The program that runs modules, without a node around it. */
 async function startExecutor(module: string) {
   const port = await freePort()
-  const limits = {
-    memoryBytes: 64 * MIB,
-    cpuTimeMs: 10_000,
-    requestTimeoutMs: 60_000,
-    outputBytes: MIB,
-    inputBytes: MIB,
-    files: 64,
-    hostCalls: 1e9,
+  const plan: ModulePlan = {
+    task: TASK,
+    args: [],
+    argv0: TASK,
+    env: {},
+    stdout: 'cgi',
+    entry: null,
+    isReused: false,
+    outside: NO_OUTSIDE,
+    script: null,
+    limits: {
+      memoryBytes: 64 * MIB,
+      cpuTimeMs: 10_000,
+      cpuMillis: null,
+      requestTimeoutMs: 60_000,
+      outputBytes: MIB,
+      inputBytes: MIB,
+      files: 64,
+      hostCalls: 1e9,
+    },
   }
-  const plan = { task: TASK, args: [], argv0: TASK, stdout: 'cgi', entry: null, isReused: false }
-  const argument = JSON.stringify({ module: { ...plan, limits }, port, path: module })
+  const argument = JSON.stringify({ module: plan, port, path: module, script: null })
   const main = path.join(import.meta.dirname, '..', 'src', 'executor', 'main.ts')
   const server = await startServer(port, [process.execPath, main, 'serve', argument])
   return { port, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
