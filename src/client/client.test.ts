@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -101,6 +102,44 @@ suite('calls', () => {
       reason: 'NODE_UNREACHABLE',
       message: 'no node answers at unix:/nowhere/api.sock',
       hint: 'Start one with "quiver up".',
+    })
+  })
+
+  const elsewhere: readonly (readonly [address: string, reason: string, hint: RegExp])[] = [
+    ['http://127.0.0.1:1', 'NODE_UNREACHABLE', /--listen-api/],
+    ['http://no-such-host.invalid:9440', 'NODE_UNREACHABLE', /--listen-api/],
+  ]
+  for (const [host, reason, hint] of elsewhere) {
+    test(`nobody at ${host}: the hint is not about this machine`, async (t) => {
+      using client = openClient({ address: parseAddress(host), token: undefined })
+      await assert.rejects(client.call('listTasks', {}, t.signal), { reason, hint })
+    })
+  }
+
+  test('https to a node without TLS says so, and not what OpenSSL said', async (t) => {
+    const { port } = await open(t)
+    const address = parseAddress(`https://127.0.0.1:${port}`)
+    using client = openClient({ address, token: TOKEN })
+    await assert.rejects(client.call('listTasks', {}, t.signal), {
+      reason: 'NODE_SPEAKS_NO_TLS',
+      message: `https://127.0.0.1:${port} does not speak TLS`,
+      hint: /http:\/\//,
+    })
+  })
+
+  test('the proxy of a node is not taken for its API', async (t) => {
+    const refusal = { code: 'not_found', reason: 'NO_ROUTE', message: 'x', component: 'proxy' }
+    const server = createServer((_request, answer) => {
+      answer.writeHead(404).end(JSON.stringify(refusal))
+    })
+    t.after(() => server.close())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = parseAddress(`http://127.0.0.1:${portOf(server.address())}`)
+    using client = openClient({ address, token: undefined })
+    await assert.rejects(client.call('listTasks', {}, t.signal), {
+      reason: 'NOT_A_NODE',
+      hint: /--listen-api/,
     })
   })
 

@@ -27,6 +27,16 @@ export interface Exchange {
 }
 
 const SOCKETS_MAX = 8
+/** Nothing listens, or the way or the name does not exist. */
+const UNREACHABLE: ReadonlySet<string> = new Set([
+  'ENOENT',
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+])
 
 export class Transport implements Disposable {
   readonly #options: TransportOptions
@@ -110,9 +120,18 @@ export class Transport implements Disposable {
       })
     }
     const message = thrown instanceof Error ? thrown.message : String(thrown)
-    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'EHOSTUNREACH') {
+    if (typeof code === 'string' && UNREACHABLE.has(code)) {
       return new QuiverError('unavailable', 'NODE_UNREACHABLE', `no node answers at ${where}`, {
-        hint: 'Start one with "quiver up".',
+        hint:
+          this.#options.address.kind === 'unix'
+            ? 'Start one with "quiver up".'
+            : 'Check the address. The node there has to run with --listen-api.',
+        cause: thrown,
+      })
+    }
+    if (code === 'EPROTO') {
+      return new QuiverError('unavailable', 'NODE_SPEAKS_NO_TLS', `${where} does not speak TLS`, {
+        hint: 'Write http:// in front of the address, or put something that ends TLS before the node.',
         cause: thrown,
       })
     }
@@ -139,11 +158,24 @@ async function send(request: ClientRequest, body: string | Readable | undefined)
 
 async function readError(response: IncomingMessage): Promise<QuiverError> {
   const body: unknown = await json(response).catch(() => undefined)
+  if (isOfProxy(body)) {
+    const message = 'the applications of a node answer there, not its API'
+    return new QuiverError('unavailable', 'NOT_A_NODE', message, {
+      hint: 'Use the address that the node listens on with --listen-api.',
+    })
+  }
   return (
     decodeError(body) ??
     new QuiverError('unavailable', 'NOT_A_NODE', `the answer was status ${response.statusCode}`, {
       hint: 'Check QUIVER_HOST: something else than a node answers there.',
     })
+  )
+}
+
+/** The proxy names itself in what it refuses. */
+function isOfProxy(body: unknown): boolean {
+  return (
+    typeof body === 'object' && body !== null && 'component' in body && body.component === 'proxy'
   )
 }
 
