@@ -18,7 +18,7 @@ async function main(): Promise<void> {
     throw error
   })
   try {
-    const { argv, env } = takeGlobals(process.argv.slice(2))
+    const { argv, env } = takeGlobals(withHelp(process.argv.slice(2)))
     Object.assign(process.env, env)
     const context = buildContext()
     if (process.env['QUIVER_COMPLETE'] === '1') return await complete(argv, context)
@@ -28,6 +28,12 @@ async function main(): Promise<void> {
     process.stderr.write(`${renderError(thrown)}\n`)
     process.exitCode = CODES[QuiverError.from(thrown).code].exit
   }
+}
+
+/** `help deploy` is `deploy --help`, as people expect of tools with verbs. */
+function withHelp([first, ...rest]: readonly string[]): readonly string[] {
+  if (first === undefined) return []
+  return first === 'help' ? [...rest, '--help'] : [first, ...rest]
 }
 
 /** The command line parser has negative statuses of its own: wrong use, or a bug. */
@@ -40,7 +46,8 @@ function translateStatus(status: CliContext['process']['exitCode']): number {
 
 async function complete(argv: readonly string[], context: CliContext): Promise<void> {
   const proposals = await proposeCompletions(app, argv, context)
-  for (const { completion } of proposals) process.stdout.write(`${completion}\n`)
+  const words = proposals.map(({ completion }) => completion).filter((word) => word !== '--')
+  for (const word of words) process.stdout.write(`${word}\n`)
 }
 
 function buildContext(): CliContext {

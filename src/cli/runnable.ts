@@ -105,6 +105,7 @@ async function kindOf(context: CliContext, target: string): Promise<'folder' | '
   const isProgram = found?.isFile() === true && !target.endsWith('.toml')
   const isPath = target.startsWith('.') || target.includes('/')
   if (isProgram && (isPath || isScriptFile(target) || isWasmFile(target))) return 'file'
+  if (isPath && found === undefined) throw noTarget(target)
   if (isPath) return 'folder'
   const hasManifest = await stat(path.resolve(context.folder, target, 'quiver.toml')).then(
     () => true,
@@ -123,6 +124,12 @@ async function readInput(stdin: Input): Promise<string> {
     chunks.push(part)
   }
   return Buffer.concat(chunks).toString('utf8')
+}
+
+function noTarget(target: string): QuiverError {
+  return new QuiverError('not_found', 'HOST_FILE_MISSING', `there is no ${target}`, {
+    hint: 'Name a folder with a quiver.toml, a program, or a binary of "quiver binary ls".',
+  })
 }
 
 function noScript(): QuiverError {

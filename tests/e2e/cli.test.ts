@@ -367,6 +367,16 @@ suite('the command line', { concurrency: false }, () => {
     }
   })
 
+  test('"help VERB" is "VERB --help", and completion proposes no empty end of flags', async () => {
+    const asked = await node.ok('help', 'deploy')
+    assert.equal(asked, await node.ok('deploy', '--help'))
+    assert.match(await node.ok('help'), /^COMMANDS$/m)
+    const completing = { env: { QUIVER_COMPLETE: '1' } }
+    const { stdout } = await node.quiverWith(completing, 'deploy', '--')
+    assert.match(stdout, /^--traffic$/m)
+    assert.doesNotMatch(stdout, /^--$/m)
+  })
+
   const mistakes: readonly (readonly [args: readonly string[], status: number, says: RegExp])[] = [
     [['deplyo'], 64, /Did you mean "deploy"/],
     [['ps', '--jsno'], 64, /--json/],
@@ -374,7 +384,10 @@ suite('the command line', { concurrency: false }, () => {
     [['describe', 'wbe'], 66, /no task "wbe"/],
     [['run', 'nothing-like-it'], 66, /hint: There are: /],
     [['deploy', '/no/such/folder'], 66, /hint: Create one with "quiver new/],
+    [['run', './no-such-program'], 66, /error: there is no \.\/no-such-program/],
     [['--host', 'unix:/no/such.sock', 'ps'], 69, /hint: Start one with "quiver up"/],
+    [['--host', 'http://127.0.0.1:1', 'down'], 64, /node of this machine.*http:\/\/127/],
+    [['--host', 'http://127.0.0.1:1', 'token'], 64, /hint: Run it on that machine/],
   ]
   for (const [args, expected, says] of mistakes) {
     test(`quiver ${args.join(' ')} ends with ${expected} and a hint`, async () => {

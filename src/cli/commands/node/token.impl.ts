@@ -5,7 +5,7 @@ import path from 'node:path'
 import { loadToken, rotateToken } from '../../../client/token.ts'
 import { QuiverError } from '../../../core/error.ts'
 import type { CliContext } from '../../context.ts'
-import { localFolders } from '../../local.ts'
+import { assertLocal, localFolders } from '../../local.ts'
 import { say } from '../../print.ts'
 
 interface Flags {
@@ -14,6 +14,7 @@ interface Flags {
 }
 
 export async function token(this: CliContext, flags: Flags): Promise<void> {
+  assertLocal(this.process.env, 'quiver token')
   const { data } = localFolders(this.process.env)
   const file = path.join(data, 'token')
   if (flags.path) {

@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 
 import { QuiverError, errnoOf } from '../../../core/error.ts'
 import type { CliContext, StartedNode } from '../../context.ts'
-import { localFolders } from '../../local.ts'
+import { assertLocal, localFolders } from '../../local.ts'
 import { say } from '../../print.ts'
 import { formatPairs } from '../../table.ts'
 
@@ -42,7 +42,9 @@ export async function up(this: CliContext, flags: UpFlags): Promise<void> {
   say(this, `The node runs, process ${supervisor.pid}.`)
   this.process.stdout.write(formatPairs([...supervisor.addresses].filter(isPublic)))
   if (isDetached) {
-    say(this, 'Stop it with "quiver down".')
+    const { data } = localFolders(env)
+    const isUsual = data === localFolders({ ...env, QUIVER_DATA: '' }).data
+    say(this, `Stop it with "quiver down${isUsual ? '' : ` --data ${data}`}".`)
     return
   }
   say(this, 'Stop it with Ctrl-C.')
@@ -75,6 +77,7 @@ const STOP_POLL_MS = 50
 
 /** The supervisor's pid is in its lock file; it lets go of everything before it ends. */
 export async function down(this: CliContext): Promise<void> {
+  assertLocal(this.process.env, 'quiver down')
   const { data } = localFolders(this.process.env)
   const pid = await supervisorPid(path.join(data, 'lock'))
   if (pid === undefined) {

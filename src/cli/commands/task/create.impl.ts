@@ -27,5 +27,6 @@ export async function create(this: CliContext, flags: Flags, target: string): Pr
   await writeTemplate(folder, files, { force: flags.force })
   const shown = path.relative(this.folder, folder) || '.'
   for (const file of files.keys()) say(this, `wrote ${path.join(shown, file)}`)
-  say(this, `Next: quiver deploy ${shown === '.' ? '.' : `./${shown}`}`)
+  const isBelow = shown !== '.' && !shown.startsWith('..')
+  say(this, `Next: quiver deploy ${isBelow ? `./${shown}` : shown}`)
 }
