@@ -167,6 +167,12 @@ suite('what changes', () => {
     assert.equal(stderr.match(/NODE_UNREACHABLE/g)?.length, 1)
   })
 
+  test('an image of the same name that is left is named', async (t) => {
+    const { quiver } = await open(t, { removeImage: async () => {} })
+    const { stderr } = await quiver(['image', 'rm', 'hello'])
+    assert.match(stderr, /^hello is removed\nan earlier image of hello is still there: \w{12}\n$/)
+  })
+
   test('an error shows the message, then the hint, and exits by its code', async (t) => {
     const { quiver } = await open(t)
     const { status, stderr } = await quiver(['stop', 'hallo'])

@@ -12,8 +12,14 @@ export function formatBytes(bytes: number): string {
     value /= 1024
     index++
   }
-  const digits = index === 0 || value >= 10 ? 0 : 1
+  // What would round to 10.0 is a 10.
+  const digits = index === 0 || value >= 9.95 ? 0 : 1
   return `${value.toFixed(digits)} ${UNITS[index] ?? 'B'}`
+}
+
+/** `-` where nothing is counted: without control groups, or in a process that many share. */
+export function formatMeasuredBytes(bytes: number): string {
+  return bytes === 0 ? '-' : formatBytes(bytes)
 }
 
 /** `0.4 ms`, `41 ms`, `1.25 s`. */

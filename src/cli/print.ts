@@ -32,7 +32,10 @@ export function say({ process }: CliContext, text: string): void {
 /** What the user sees when something fails: what happened, then what to do. */
 export function renderError(thrown: unknown): string {
   const error = QuiverError.from(thrown)
-  const lines = [`error: ${error.message} (${error.reason})`]
+  // Details, such as the lines of a manifest, come below what happened.
+  const [what = '', ...details] = error.message.trimEnd().split('\n')
+  const lines = [`error: ${what} (${error.reason})`, ...details]
+  if (details.length > 0) lines.push('')
   if (error.hint !== undefined) lines.push(`hint: ${error.hint}`)
   return lines.join('\n')
 }

@@ -1,7 +1,7 @@
 /** `quiver image`: what its verbs do. */
 
 import type { CliContext } from '../../context.ts'
-import { formatBytes } from '../../format.ts'
+import { formatBytes, formatCount, formatDigest } from '../../format.ts'
 import { printJson, say } from '../../print.ts'
 import { printStored, printStoredDetail, removeStored } from '../../stored.ts'
 
@@ -46,11 +46,17 @@ export async function removeImage(
   await removeStored(this, references, (reference) =>
     client.call('removeImage', { params: { reference } }, this.signal),
   )
+  const left = await client.call('listImages', {}, this.signal)
+  for (const { name, digest } of left.filter((image) => references.includes(image.name)))
+    say(this, `an earlier image of ${name} is still there: ${formatDigest(digest)}`)
 }
 
 export async function collectGarbage(this: CliContext, flags: Flags): Promise<void> {
   using client = await this.openClient()
   const freed = await client.call('collectGarbage', {}, this.signal)
   if (flags.json) printJson(this, freed)
-  else say(this, `removed ${freed.files} files, ${formatBytes(freed.bytes)}`)
+  else {
+    const what = `removed ${formatCount(freed.files, 'file')}, ${formatBytes(freed.bytes)}`
+    say(this, `${what}; what came in the last 15 minutes is kept`)
+  }
 }

@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 
 import type { TopView } from '../../../client/resources.ts'
 import type { CliContext } from '../../context.ts'
-import { formatBytes } from '../../format.ts'
+import { formatBytes, formatCount, formatMeasuredBytes } from '../../format.ts'
 import { printJson } from '../../print.ts'
 import { formatTable } from '../../table.ts'
 
@@ -65,7 +65,7 @@ function formatTop({ cpu, memory, instances }: TopView): string {
   const title = [
     `cpu ${cpu.usedPercent.toFixed(0)}% of ${cpu.cores} cores`,
     `memory ${formatBytes(used)} of ${formatBytes(memory.totalBytes)}`,
-    `${instances.length} instances`,
+    formatCount(instances.length, 'instance'),
   ]
   const rows = instances
     .toSorted((a, b) => b.cpuPercent - a.cpuPercent || b.memoryBytes - a.memoryBytes)
@@ -73,9 +73,9 @@ function formatTop({ cpu, memory, instances }: TopView): string {
       one.id,
       one.state,
       one.cpuPercent.toFixed(1),
-      formatBytes(one.memoryBytes),
+      formatMeasuredBytes(one.memoryBytes),
       formatBytes(one.memoryBytesMax),
-      String(one.pids),
+      one.pids === 0 ? '-' : String(one.pids),
       String(one.inFlight),
       String(one.requests),
     ])

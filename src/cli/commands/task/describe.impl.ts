@@ -104,7 +104,8 @@ function instanceOf(instance: InstanceView): Section {
     ['Started', instance.startKind ?? 'not yet'],
     ['Requests', `${instance.requests}, ${instance.inFlight} active`],
   ]
-  if (usage !== null) {
+  // Nothing counts them without control groups.
+  if (usage !== null && usage.pids + usage.memoryBytes > 0) {
     const memory = `${formatBytes(usage.memoryBytes)}, at most ${formatBytes(usage.memoryBytesMax)}`
     pairs.push(['Memory', memory], ['CPU time', `${(usage.cpuNs / 1e9).toFixed(2)} s`])
     pairs.push([

@@ -2,7 +2,7 @@
 
 import type { InstanceView, TaskView } from '../../../client/resources.ts'
 import type { CliContext } from '../../context.ts'
-import { formatAge, formatBytes } from '../../format.ts'
+import { formatAge, formatMeasuredBytes } from '../../format.ts'
 import { printJson, printTable } from '../../print.ts'
 import { paintFor } from '../../style.ts'
 import type { Colour, Paint } from '../../style.ts'
@@ -45,7 +45,7 @@ function printTasks(context: CliContext, tasks: readonly TaskView[], paint: Pain
     paint(COLOURS[task.state] ?? 'bold', task.state),
     task.traffic.map(({ revision, percent }) => shareOf(revision, percent)).join(' '),
     String(task.instancesLive),
-    task.instancesLive === 0 ? '-' : formatBytes(task.memoryBytes),
+    formatMeasuredBytes(task.instancesLive === 0 ? 0 : task.memoryBytes),
     String(task.requests),
     formatAge(task.deployedAtMs, nowMs),
     task.state === 'failing' ? (task.lastError?.message ?? '') : (task.urls[0] ?? ''),
@@ -69,7 +69,7 @@ export function printInstances(
     instance.task,
     paint(COLOURS[instance.state] ?? 'bold', instance.state),
     instance.startKind ?? '-',
-    instance.usage === null ? '-' : formatBytes(instance.usage.memoryBytes),
+    formatMeasuredBytes(instance.usage?.memoryBytes ?? 0),
     String(instance.inFlight),
     String(instance.requests),
     formatAge(instance.createdAtMs, nowMs),
