@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { realpathSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import path from 'node:path'
 
@@ -27,6 +28,21 @@ export function runFolder(data: string, env: Variables, uid: number): string {
   if (isDefault && parent !== '/tmp') return path.join(parent, 'quiver')
   const hash = createHash('sha256').update(realPath(data)).digest('hex')
   return path.join(parent, `quiver-${hash.slice(0, 8)}`)
+}
+
+/**
+ * The first folder on the way to `folder`, or itself, that other users may not pass: instances of a node that root runs
+ * are other users. What does not exist yet is left out.
+ */
+export async function closedFolder(folder: string): Promise<string | undefined> {
+  const parent = path.dirname(folder)
+  const above = parent === folder ? undefined : await closedFolder(parent)
+  if (above !== undefined) return above
+  const mode = await stat(folder).then(
+    (found) => found.mode,
+    () => undefined,
+  )
+  return mode !== undefined && (mode & 0o001) === 0 ? folder : undefined
 }
 
 /** The path without symbolic links, also where its end does not exist yet. */

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 
 import type { ConfigView } from '../api/resources.ts'
+import { closedFolder } from '../config/folders.ts'
 import { loadNodeConfig, type NodeConfig, type Setting } from '../config/node.ts'
 import { QuiverError } from '../core/error.ts'
 import { assertUsable, ensureSelfSigned } from '../proxy/certificate.ts'
@@ -51,7 +52,7 @@ const LOOKUP_THREADS = '32'
  * Resolves once every socket is bound and control answers; a node that cannot start is ended again.
  *
  * @throws QuiverError of `loadNodeConfig`, `startSupervisor`, `ensureSelfSigned`, and what control cannot start for; `failed_precondition/NATIVE_MISSING`,
- *   `permission_denied/FOLDER_DENIED`
+ *   `permission_denied/FOLDER_DENIED`, `permission_denied/FOLDER_CLOSED`
  */
 export async function startNode(options: UpOptions, signal: AbortSignal): Promise<RunningNode> {
   const uid = process.getuid?.() ?? 0
@@ -68,10 +69,12 @@ export async function startNode(options: UpOptions, signal: AbortSignal): Promis
       },
     )
   }
+  if (uid === 0) await assertPassable(path.dirname(config.data))
   await makePassage(config.data)
   await makeRunFolder(config.run)
   const ids = uid === 0 ? await claimIds(config) : undefined
-  const supervisor = await startSupervisor(
+  const supervisor = await startOrClear(
+    config.run,
     {
       ainit,
       specificationPath: specificationPath(config.run),
@@ -94,6 +97,29 @@ export async function startNode(options: UpOptions, signal: AbortSignal): Promis
     throw thrown
   }
   return { supervisor, config, warnings: resolved.warnings }
+}
+
+/** A folder of root's home is the usual case; every start of every task would fail. */
+async function assertPassable(parent: string): Promise<void> {
+  const closed = await closedFolder(parent)
+  if (closed === undefined) return
+  const message = `instances run as users of their own, and may not pass through ${closed}`
+  throw new QuiverError('permission_denied', 'FOLDER_CLOSED', message, {
+    hint: `Run "chmod o+x ${closed}", or choose another folder with --data.`,
+  })
+}
+
+/** The run folder of a node that runs already is that node's. */
+async function startOrClear(
+  run: string,
+  ...start: Parameters<typeof startSupervisor>
+): Promise<Supervisor> {
+  try {
+    return await startSupervisor(...start)
+  } catch (thrown) {
+    if (QuiverError.from(thrown).reason !== 'NODE_RUNNING') await clearRunFolder(run)
+    throw thrown
+  }
 }
 
 async function end(supervisor: Supervisor): Promise<void> {

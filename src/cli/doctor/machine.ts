@@ -3,6 +3,7 @@
 import { access, constants, readFile, stat, statfs } from 'node:fs/promises'
 import path from 'node:path'
 
+import { closedFolder } from '../../config/folders.ts'
 import type { NodeConfig } from '../../config/node.ts'
 import { errnoOf } from '../../core/error.ts'
 import { formatBytes } from '../format.ts'
@@ -43,7 +44,7 @@ async function checkData(data: string): Promise<readonly Finding[]> {
     () => true,
     () => false,
   )
-  const closed = await closedFolder(existing)
+  const closed = process.getuid?.() === 0 ? await closedFolder(existing) : undefined
   const { bavail, bsize } = await statfs(existing)
   const free = bavail * bsize
   return [
@@ -71,14 +72,6 @@ async function nearestExisting(folder: string): Promise<string> {
       return isEnd ? folder : nearestExisting(path.dirname(folder))
     },
   )
-}
-
-/** The first folder on the way that other users may not pass; only root's tasks are other users. */
-async function closedFolder(folder: string): Promise<string | undefined> {
-  if (process.getuid?.() !== 0 || folder === '/') return undefined
-  const above = await closedFolder(path.dirname(folder))
-  const { mode } = await stat(folder)
-  return above ?? ((mode & 0o001) === 0 ? folder : undefined)
 }
 
 /** Of users, and of the ranges that rootless containers of users get. */
