@@ -92,10 +92,14 @@ export class ManagedInstance {
     this.#extraPhases = [...this.#extraPhases, { name, atNs }]
   }
 
-  /** @param queueMs  how long the first request waited for this instance */
+  /**
+   * Part of the start only where a request waited for it: an instance that was started ahead answers its first one later.
+   *
+   * @param queueMs  how long the first request waited for this instance
+   */
   markFirstByte(queueMs: number, atNs: number): void {
     this.queueMs ??= queueMs
-    this.mark('firstByte', atNs)
+    if (queueMs > 0 && this.lastWake === 'cold') this.mark('firstByte', atNs)
   }
 
   observe({ inFlight, idleSinceMs, requests }: InstanceActivity): void {

@@ -52,6 +52,19 @@ test('the state of a task follows its instances, and says when it fails', async 
   assert.equal(state(), 'stopped')
 })
 
+test('a first request that found the instance ready is no part of its start', async () => {
+  await using node = await TestScheduler.open()
+  await node.deploy()
+  node.wake('hello')
+  await node.dataPlane.untilRunning('hello', 1)
+  const controller = node.scheduler.controller('hello')
+  const [managed] = controller.instances
+  assert.ok(managed)
+  controller.firstByte(managed.id, 0, Number(process.hrtime.bigint()))
+  const names = viewInstance(managed, null).phases.map(({ name }) => name)
+  assert.equal(names.includes('firstByte'), false)
+})
+
 test('an instance shows the phases of its start without gaps, and how it ended', async () => {
   await using node = await TestScheduler.open()
   await node.deploy()
