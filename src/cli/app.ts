@@ -47,10 +47,14 @@ import { run } from './commands/task/run.ts'
 import { scale } from './commands/task/scale.ts'
 import { start } from './commands/task/start.ts'
 import { stop } from './commands/task/stop.ts'
+import { GLOBAL_FLAGS } from './globals.ts'
 import { renderError } from './print.ts'
 
 const root = buildRouteMap({
-  docs: { brief: 'Run one application, and nothing else, on your own machines' },
+  docs: {
+    brief: 'Run one application, and nothing else, on your own machines',
+    fullDescription: describeGlobals(),
+  },
   routes: {
     up,
     down,
@@ -117,6 +121,19 @@ export const app = buildApplication(root, {
     },
   },
 })
+
+/** They are taken before a command sees its flags, so that no help of a command has them. */
+function describeGlobals(): string {
+  const flags = Object.entries(GLOBAL_FLAGS).map(
+    ([flag, { variable, brief }]) => `  ${flag.padEnd(9)}${brief} (${variable})`,
+  )
+  return [
+    'Run one application, and nothing else, on your own machines',
+    '',
+    'FLAGS OF EVERY COMMAND',
+    ...flags,
+  ].join('\n')
+}
 
 /** A flag or an argument that is wrong: what our own parsers say is complete, the rest is the library's. */
 function renderMisuse(thrown: unknown): string {

@@ -165,7 +165,7 @@ export function diskError(thrown: unknown): unknown {
   const code = errno(thrown)
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return thrown
   return new QuiverError('resource_exhausted', 'DISK_FULL', 'no space is left for the file', {
-    hint: 'Free disk space below the data folder: remove images, then collect garbage.',
+    hint: 'Free disk space below the data folder: "quiver image rm", then "quiver image gc".',
     cause: thrown,
   })
 }
