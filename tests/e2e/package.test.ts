@@ -14,7 +14,10 @@ test('what npm packs and installs builds its native parts, and serves an applica
   assert.equal(pack.status, 0, pack.stderr)
   const archive = pack.stdout.trim().split('\n').at(-1) ?? ''
   const listed = await shell.run(`tar -tf ${archive}`)
-  assert.doesNotMatch(listed.stdout, /package\/(src|tests|native\/build)\/|\.test\./)
+  assert.doesNotMatch(
+    listed.stdout,
+    /package\/(src(?!\/guest\/bindings)|tests|native\/build)\/|\.test\./,
+  )
 
   const installed = await shell.run(
     `npm install --silent --prefer-offline --no-audit --no-fund ./${archive}`,
@@ -35,8 +38,10 @@ test('what npm packs and installs builds its native parts, and serves an applica
     npx quiver exec hello -- sh -c 'exit 0'
     npx quiver logs hello
     npx quiver rm hello
+    echo 'console.log(6 * 7)' | npx quiver run --isolation wasm js -
   `)
   assert.equal(used.status, 0, used.stderr)
   assert.match(used.stdout, new RegExp(`^http://hello\\.localhost:${shell.port}/$`, 'm'))
   assert.match(used.stdout, /hello/i)
+  assert.match(used.stdout, /^42$/m)
 })
