@@ -210,15 +210,15 @@ static int open_signals(struct problem *problem) {
   return fd >= 0 ? fd : problem_set(problem, STATUS_SYSTEM, "", "cannot watch signals: %s", strerror(errno));
 }
 
-/* Whoever started us learns at once how it went, without having to read a log. */
-static void notify(const struct problem *problem) {
-  if (plan.notify < 0) return;
-  if (problem == NULL)
-    dprintf(plan.notify, "ready\n");
-  else
-    dprintf(plan.notify, "error status=%d%s text=%s\n", problem->status, problem->facts, problem->text);
+/* Whoever started us learns at once how it went, without having to read a log. False: nobody does. */
+static bool notify(const struct problem *problem) {
+  if (plan.notify < 0) return false;
+  int written = problem == NULL
+                  ? dprintf(plan.notify, "ready\n")
+                  : dprintf(plan.notify, "error status=%d%s text=%s\n", problem->status, problem->facts, problem->text);
   close(plan.notify);
   plan.notify = -1;
+  return written > 0;
 }
 
 static int begin(const char *path, int *signals, struct problem *problem) {
@@ -242,8 +242,8 @@ int supervise_main(int argc, char **argv) {
   }
   if (begin(argv[1], &signals, &problem) != 0) {
     listeners_unlink(plan.listeners, plan.listener_count);
-    say("error: %s", problem.text);
-    notify(&problem);
+    /* Whoever is notified tells people itself; a log is told anyhow. */
+    if (!notify(&problem) || plan.log != NULL) say("error: %s", problem.text);
     return problem.status;
   }
   notify(NULL);
