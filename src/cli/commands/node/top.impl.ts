@@ -47,9 +47,8 @@ async function redraw(
 ): Promise<void> {
   let view = first
   while (!signal.aborted) {
-    const lines = formatTop(view)
-      .split('\n')
-      .slice(0, (stdout.rows ?? 24) - 1)
+    const [title, ...table] = formatTop(view).split('\n')
+    const lines = [`${title}; Ctrl-C ends`, ...table].slice(0, (stdout.rows ?? 24) - 1)
     stdout.write(`${HOME}${lines.map((line) => line + CLEAR_LINE).join('\n')}${CLEAR_BELOW}`)
     try {
       await setTimeout(REDRAW_MS, undefined, { signal })
