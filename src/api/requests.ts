@@ -54,6 +54,16 @@ export interface RunRequest {
   readonly isDetached: boolean
   /** Folder and logs go when it ends. */
   readonly isRemovedAtEnd: boolean
+  /** Of the host, for a WebAssembly program; none unless given. */
+  readonly folders?: readonly SharedFolderRequest[] | undefined
+}
+
+export interface SharedFolderRequest {
+  /** Absolute, on the host. */
+  readonly source: string
+  /** What the program calls it: absolute, without `.` and `..`. */
+  readonly target: string
+  readonly isWritable: boolean
 }
 
 /** JavaScript that nobody trusts, to be run once. */

@@ -63,6 +63,12 @@ const deployRequest = z.strictObject({
 
 const terminal = z.strictObject({ rows: count.max(65_535), columns: count.max(65_535) }).nullable()
 
+const sharedFolder = z.strictObject({
+  source: z.string().max(4096),
+  target: z.string().max(4096),
+  isWritable: z.boolean(),
+})
+
 const runRequest = z.strictObject({
   image: digest,
   name: name.optional(),
@@ -72,6 +78,7 @@ const runRequest = z.strictObject({
   hasStdin: z.boolean(),
   isDetached: z.boolean(),
   isRemovedAtEnd: z.boolean(),
+  folders: z.array(sharedFolder).max(16).optional(),
 })
 
 const snippetRequest = z.strictObject({

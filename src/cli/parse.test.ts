@@ -3,7 +3,7 @@ import { suite, test } from 'node:test'
 
 import { formatAge, formatBytes, formatMilliseconds } from './format.ts'
 import { takeGlobals } from './globals.ts'
-import { parseCores, parsePercent, parsePublish, parseSince } from './parse.ts'
+import { parseCores, parsePercent, parsePublish, parseSharedFolder, parseSince } from './parse.ts'
 import { formatTable } from './table.ts'
 import { formatWaterfall } from './waterfall.ts'
 
@@ -33,6 +33,27 @@ suite('parsePublish()', () => {
   ]) {
     test(`refuses ${JSON.stringify(text)}`, () => {
       assert.throws(() => parsePublish(text), { reason: 'PUBLISH_INVALID' })
+    })
+  }
+})
+
+suite('parseSharedFolder()', () => {
+  const valid: readonly [text: string, source: string, target: string, isWritable: boolean][] = [
+    ['/srv/in', '/srv/in', '/srv/in', false],
+    ['./in/', './in/', '/in', false],
+    ['../in:rw', '../in', '/in', true],
+    ['.', '.', '/', false],
+    ['in:/a/../data/', 'in', '/data', false],
+    ['in:/data:rw', 'in', '/data', true],
+  ]
+  for (const [text, source, target, isWritable] of valid) {
+    test(`reads ${text}`, () => {
+      assert.deepEqual(parseSharedFolder(text), { source, target, isWritable })
+    })
+  }
+  for (const text of ['', ':/data', 'in:data', 'in:', 'in:/data:ro', 'in:/a:/b', 'in:rw:/data']) {
+    test(`refuses "${text}"`, () => {
+      assert.throws(() => parseSharedFolder(text), { reason: 'DIR_INVALID' })
     })
   }
 })

@@ -1,5 +1,7 @@
 /** Reads the values that several flags share. Each throws a `QuiverError` that says how to write it. */
 
+import path from 'node:path'
+
 import { QuiverError } from '../core/error.ts'
 import { parseMilliseconds } from '../core/units.ts'
 
@@ -44,6 +46,30 @@ export function parsePublish(text: string): Publish {
   if (isValid && hasPort) return { address: v6 ?? v4 ?? '127.0.0.1', hostPort, port }
   throw new QuiverError('invalid_argument', 'PUBLISH_INVALID', `"${text}" is not a port mapping`, {
     hint: 'Write HOST_PORT:PORT, such as 9000:8000, or ADDRESS:HOST_PORT:PORT.',
+  })
+}
+
+export interface SharedFolder {
+  /** As it was written: perhaps relative. */
+  readonly source: string
+  /** Absolute. */
+  readonly target: string
+  readonly isWritable: boolean
+}
+
+/**
+ * `HOST`, `HOST:GUEST`, and `:rw` after either. Without GUEST it has the same name inside: `/srv/in` for `/srv/in`, `/in` for `./in`.
+ *
+ * @throws QuiverError `invalid_argument/DIR_INVALID`
+ */
+export function parseSharedFolder(text: string): SharedFolder {
+  const [, source, guest, isWritable] = /^([^:]+?)(?::(\/[^:]*))?(:rw)?$/.exec(text) ?? []
+  if (source !== undefined) {
+    const target = path.posix.resolve('/', guest ?? source)
+    return { source, target, isWritable: isWritable !== undefined }
+  }
+  throw new QuiverError('invalid_argument', 'DIR_INVALID', `"${text}" is not a shared folder`, {
+    hint: 'Write HOST, HOST:/GUEST or HOST:/GUEST:rw; a path inside is absolute, and none has a colon.',
   })
 }
 

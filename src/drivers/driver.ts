@@ -54,7 +54,7 @@ export interface InstancePlan {
   readonly binaryTree: string
   readonly imageTree: string
   readonly entry: string
-  /** Folders and files of the host that the instance sees beside its trees, read-only. */
+  /** Folders and files of the host that the instance sees beside its trees. */
   readonly mounts: readonly Mount[]
   /** Complete environment. Kept out of the folder's JSON: it may hold secrets. */
   readonly env: Readonly<Record<string, string>>
@@ -75,6 +75,8 @@ export interface Mount {
   readonly source: string
   /** Absolute, inside: a file or folder that its tree has, or below a temporary folder. */
   readonly target: string
+  /** As far as the host lets the instance's uid. */
+  readonly isWritable: boolean
 }
 
 export interface Relay {

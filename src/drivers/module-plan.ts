@@ -7,9 +7,10 @@ import type {
   ModulePlan,
   OutsidePlan,
   ScriptSource,
+  SharedFolder,
 } from '../executor/protocol.ts'
 
-import type { InstancePlan } from './driver.ts'
+import type { InstancePlan, Mount } from './driver.ts'
 
 export type { Inspection as ModuleInspection, ModuleDemand } from '../executor/protocol.ts'
 
@@ -45,6 +46,8 @@ export function findScript({ spec, imageTree }: InstancePlan): ScriptFile | null
 const GUEST = 'GUEST_'
 /** What an executor needs beside the memory of its module, which is what the limit is about. */
 const EXECUTOR_BYTES = 128 * 1024 * 1024
+/** Below a temporary folder of the sandbox: mount points can be made there, whatever the guest calls them. */
+const FOLDERS = '/run/folders'
 
 /** Where an executor's tree is, and what is in it. */
 export interface ExecutorTree {
@@ -99,7 +102,8 @@ function listTasks({ connect }: TaskSpec): OutsidePlan['tasks'] {
 
 /**
  * The plan of a module as that of a process: an executor that runs this module alone, in whatever isolation the process has.
- * A run is a command with its stdio; everything else answers HTTP on the declared port.
+ * A run is a command with its stdio; everything else answers HTTP on the declared port. Mounts of the module are folders that only a
+ * run sees, each under its target; for the process they are elsewhere.
  */
 export function planExecutor(plan: InstancePlan, executor: ExecutorTree): InstancePlan {
   const { spec } = plan
@@ -107,13 +111,18 @@ export function planExecutor(plan: InstancePlan, executor: ExecutorTree): Instan
   const module = { ...buildModulePlan(plan, null, null), env: {} }
   const script = placeScript(spec)
   const port = spec.http?.port ?? 0
-  const argument = JSON.stringify({ module, port, path: executor.modulePath, script })
+  const shared = plan.mounts.map((mount, index) => shareFolder(mount, `${FOLDERS}/${index}`))
+  const folders = shared.map(({ folder }) => folder)
+  const argument = JSON.stringify({ module, port, path: executor.modulePath, script, folders })
   const env = Object.entries(plan.env).map(([name, value]) => [`${GUEST}${name}`, value] as const)
   return {
     ...plan,
     binaryTree: executor.path,
     entry: executor.entry,
-    mounts: [{ source: `${plan.binaryTree}${plan.entry}`, target: executor.modulePath }],
+    mounts: [
+      { source: `${plan.binaryTree}${plan.entry}`, target: executor.modulePath, isWritable: false },
+      ...shared.map(({ mount }) => mount),
+    ],
     env: Object.fromEntries(env),
     spec: {
       ...spec,
@@ -122,6 +131,16 @@ export function planExecutor(plan: InstancePlan, executor: ExecutorTree): Instan
       workdir: '/app',
       args: [executor.main, mode, argument],
     },
+  }
+}
+
+function shareFolder(
+  { source, target, isWritable }: Mount,
+  inside: string,
+): { readonly mount: Mount; readonly folder: SharedFolder } {
+  return {
+    mount: { source, target: inside, isWritable },
+    folder: { name: target, path: inside, isWritable },
   }
 }
 

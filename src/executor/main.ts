@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises'
 
 import { QuiverError } from '../core/error.ts'
 
-import type { ModulePlan, ScriptSource } from './protocol.ts'
+import type { ModulePlan, ScriptSource, SharedFolder } from './protocol.ts'
 
 interface ScriptPlace {
   /** Absolute; null: it comes as input, before what it reads itself. */
@@ -24,6 +24,7 @@ interface SingleModule {
   readonly path: string
   /** What a JavaScript engine is to run; null: the module is a program itself. */
   readonly script: ScriptPlace | null
+  readonly folders: readonly SharedFolder[]
 }
 
 /** Prefix of the guest's variables in the environment of this process. */
@@ -54,7 +55,7 @@ async function main(mode: string, argument: string): Promise<void> {
     return
   }
   const { runOnce } = await import('./run/once.ts')
-  process.exitCode = await runOnce(bytes, plan)
+  process.exitCode = await runOnce(bytes, plan, single.folders)
 }
 
 async function readScript({ path, name }: ScriptPlace): Promise<ScriptSource> {

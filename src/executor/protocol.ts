@@ -10,6 +10,15 @@ import type { Duplex } from 'node:stream'
 
 import { CODES, QuiverError, type Code } from '../core/error.ts'
 
+/** A folder of the host, mounted into the sandbox of a module's own, for a run. */
+export interface SharedFolder {
+  /** What the guest calls it: absolute. */
+  readonly name: string
+  /** Where it is mounted. */
+  readonly path: string
+  readonly isWritable: boolean
+}
+
 /** How one module is run. Survives in the executor as long as the instance. */
 export interface ModulePlan {
   readonly task: string

@@ -9,7 +9,7 @@ import { monotonicMs } from '../core/clock.ts'
 import type { ExitReason } from '../core/instance.ts'
 import type { ErrorBody, InstanceActivity } from '../core/link.ts'
 import type { Revision, Task } from '../core/task.ts'
-import type { Instance, StdioPlan } from '../drivers/driver.ts'
+import type { Instance, Mount, StdioPlan } from '../drivers/driver.ts'
 
 import type { Admission } from './admission.ts'
 import { STEADY_MS } from './back-off.ts'
@@ -199,9 +199,13 @@ export class TaskController {
   }
 
   /** Prepares the one instance of a run; `launch` starts it. */
-  async prepareRun(revision: Revision, stdio: StdioPlan): Promise<ManagedInstance> {
+  async prepareRun(
+    revision: Revision,
+    stdio: StdioPlan,
+    mounts: readonly Mount[],
+  ): Promise<ManagedInstance> {
     const task = this.#parts.registry.require(this.name)
-    return await this.#fleet.prepare(task, revision, stdio)
+    return await this.#fleet.prepare(task, revision, stdio, mounts)
   }
 
   async launch(managed: ManagedInstance): Promise<void> {

@@ -9,7 +9,7 @@ import { monotonicMs } from '../core/clock.ts'
 import { QuiverError } from '../core/error.ts'
 import type { ExitReason, ExitReport, LimitMet } from '../core/instance.ts'
 import type { Revision, Task } from '../core/task.ts'
-import type { Instance, StdioPlan } from '../drivers/driver.ts'
+import type { Instance, Mount, StdioPlan } from '../drivers/driver.ts'
 
 import type { Admission } from './admission.ts'
 import type { DataPlane } from './data-plane.ts'
@@ -108,14 +108,19 @@ export class Fleet {
   }
 
   /** The part of a start before the first process. */
-  async prepare(task: Task, revision: Revision, stdio: StdioPlan): Promise<ManagedInstance> {
+  async prepare(
+    task: Task,
+    revision: Revision,
+    stdio: StdioPlan,
+    mounts: readonly Mount[] = [],
+  ): Promise<ManagedInstance> {
     if (!this.#parts.isOpen()) throw nodeEnding()
     const wakeAtMs = monotonicMs()
     const { promise: ended, resolve: end } = Promise.withResolvers<void>()
     const preparation = { revision: revision.number, isCanceled: false, ended }
     this.#preparations.add(preparation)
     try {
-      const { instance, materialisedAtNs } = await this.#admit(task, revision, stdio)
+      const { instance, materialisedAtNs } = await this.#admit(task, revision, stdio, mounts)
       const sequence = ++this.#sequence
       const managed = new ManagedInstance(instance, { sequence, wakeAtMs, createdAtMs: Date.now() })
       managed.mark('materialise', materialisedAtNs)
@@ -290,11 +295,11 @@ export class Fleet {
   }
 
   /** A place that an instance takes is given back by its end. */
-  async #admit(task: Task, revision: Revision, stdio: StdioPlan) {
+  async #admit(task: Task, revision: Revision, stdio: StdioPlan, mounts: readonly Mount[]) {
     const { admission, starter } = this.#parts
     admission.enter()
     try {
-      return await starter.prepare(task, revision, stdio)
+      return await starter.prepare(task, revision, stdio, mounts)
     } catch (thrown) {
       admission.leave()
       throw thrown

@@ -24,6 +24,7 @@ function plan(changes: Partial<TaskSpec> = {}, env: Readonly<Record<string, stri
     imageTree: '/trees/i',
     uidIndex: 3,
     stdio: NO_STDIO,
+    mounts: [],
     isRun: false,
   })
 }

@@ -6,7 +6,7 @@ import { isIP } from 'node:net'
 import type { Grant, GrantTarget } from '../core/link.ts'
 import { isWildcard, listNamedHosts } from '../core/outside-host.ts'
 import type { Revision, TaskSpec } from '../core/task.ts'
-import type { InstancePlan, Relay, StdioPlan, Wildcard } from '../drivers/driver.ts'
+import type { InstancePlan, Mount, Relay, StdioPlan, Wildcard } from '../drivers/driver.ts'
 import type { StoredBinary } from '../images/images.ts'
 
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567'
@@ -23,6 +23,7 @@ export function planInstance(
     readonly imageTree: string
     readonly uidIndex: number
     readonly stdio: StdioPlan
+    readonly mounts: readonly Mount[]
     readonly isRun: boolean
   },
 ): InstancePlan {
@@ -36,7 +37,6 @@ export function planInstance(
     revision: number,
     spec,
     entry: binary.config.entry,
-    mounts: [],
     env: planEnv(spec, binary, id),
     relays: planRelays(spec),
     wildcards: planWildcards(spec),

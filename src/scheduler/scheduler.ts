@@ -7,7 +7,7 @@
 
 import { QuiverError } from '../core/error.ts'
 import type { Revision, Task, TaskSpec } from '../core/task.ts'
-import type { Driver, Instance, OpenStream, StdioPlan } from '../drivers/driver.ts'
+import type { Driver, Instance, Mount, OpenStream, StdioPlan } from '../drivers/driver.ts'
 import type { ExecutorTree, InspectModule } from '../drivers/module-plan.ts'
 import type { ImageStore } from '../images/images.ts'
 import type { Store } from '../store/store.ts'
@@ -227,16 +227,20 @@ export class Scheduler implements AsyncDisposable {
   async prepareRun(
     spec: TaskSpec,
     image: Revision['image'],
-    options: { readonly stdio: StdioPlan; readonly isRemovedAtEnd: boolean },
+    options: {
+      readonly stdio: StdioPlan
+      readonly mounts: readonly Mount[]
+      readonly isRemovedAtEnd: boolean
+    },
   ): Promise<ManagedInstance> {
-    const { stdio, isRemovedAtEnd } = options
+    const { stdio, mounts, isRemovedAtEnd } = options
     return await this.#exclusively(spec.name, async () => {
       const outcome = await deployRevision(
         { spec, image, trafficPercent: 100, kind: 'run', isRemovedAtEnd },
         this.#deploymentParts(spec.name),
       )
       try {
-        const managed = await this.controller(spec.name).prepareRun(outcome.revision, stdio)
+        const managed = await this.controller(spec.name).prepareRun(outcome.revision, stdio, mounts)
         if (isRemovedAtEnd) void this.#removeAtEnd(spec.name)
         return managed
       } catch (thrown) {

@@ -5,7 +5,14 @@ import type { Duplex } from 'node:stream'
 import { monotonicNs } from '../core/clock.ts'
 import { QuiverError } from '../core/error.ts'
 import type { Revision, Task, TaskSpec } from '../core/task.ts'
-import type { Driver, Instance, InstancePlan, OpenStream, StdioPlan } from '../drivers/driver.ts'
+import type {
+  Driver,
+  Instance,
+  InstancePlan,
+  Mount,
+  OpenStream,
+  StdioPlan,
+} from '../drivers/driver.ts'
 import { planExecutor, type ExecutorTree } from '../drivers/module-plan.ts'
 import type { ImageStore } from '../images/images.ts'
 import { isWasm } from '../images/wasm-binary.ts'
@@ -36,6 +43,7 @@ export class Starter {
     task: Task,
     revision: Revision,
     stdio: StdioPlan,
+    mounts: readonly Mount[],
   ): Promise<{ readonly instance: Instance; readonly materialisedAtNs: number }> {
     const { images } = this.#parts
     const image = await images.getImage(revision.image)
@@ -51,6 +59,7 @@ export class Starter {
       imageTree: imageTree.path,
       uidIndex: task.uidIndex,
       stdio,
+      mounts,
       isRun: task.kind === 'run',
     })
     const needsExecutor = isWasm(binary.config.platform) && revision.spec.isolation !== 'wasm'

@@ -4,10 +4,11 @@ import type { InstanceView, RunRequest, RunResult } from '../../api/resources.ts
 import type { InstanceControl, OpenedSession } from '../../api/service.ts'
 import { QuiverError } from '../../core/error.ts'
 import type { TaskSpec } from '../../core/task.ts'
-import type { Session } from '../../drivers/driver.ts'
+import type { Instance, Session } from '../../drivers/driver.ts'
 import type { ManagedInstance } from '../../scheduler/managed.ts'
 import { planEnv } from '../../scheduler/planning.ts'
 
+import { openSharedFolders } from './folders.ts'
 import { invoke } from './invoke.ts'
 import { readLogs } from './logs.ts'
 import { freeName } from './names.ts'
@@ -63,8 +64,10 @@ async function createRun(request: RunRequest, parts: ServiceParts): Promise<RunR
   const name = request.name ?? freeName(image.config.name, scheduler.registry)
   const spec = buildSpec(image.config, { ...request, name }, config.domain)
   const { isDetached, isRemovedAtEnd, hasStdin } = request
+  const mounts = await openSharedFolders(request.folders ?? [], { spec, image, images, config })
   const managed = await scheduler.prepareRun(spec, request.image, {
     stdio: { isTerminal: request.terminal !== null, isHeld: !isDetached, hasStdin },
+    mounts,
     isRemovedAtEnd,
   })
   if (isDetached) await launchOrRemove(managed, spec, parts)
@@ -132,12 +135,32 @@ async function attach(
   // Held: it waits inside for this very session. How its start goes, the session tells.
   const starting = parts.scheduler.controller(instance.plan.task).launch(managed)
   starting.catch(() => {})
-  try {
-    return await hold(managed, parts, instance.attach(isPrimary))
-  } catch (thrown) {
-    // What could not be attached to because it did not start says why.
+  return await hold(managed, parts, attachStarting(instance, isPrimary, starting))
+}
+
+/** What could not be attached to, or was lost, because it did not start says why. */
+async function attachStarting(
+  instance: Instance,
+  isPrimary: boolean,
+  starting: Promise<void>,
+): Promise<Session> {
+  const explain = async (thrown: unknown): Promise<never> => {
     await starting
     throw thrown
+  }
+  const session = await instance.attach(isPrimary).catch(explain)
+  const status = session.status.catch(explain)
+  // Whoever has hung up does not ask for it any more.
+  status.catch(() => {})
+  const { stdin, stdout, stderr } = session
+  return {
+    stdin,
+    stdout,
+    stderr,
+    status,
+    resize: (rows, columns) => session.resize(rows, columns),
+    signal: (signal) => session.signal(signal),
+    [Symbol.asyncDispose]: async () => await session[Symbol.asyncDispose](),
   }
 }
 

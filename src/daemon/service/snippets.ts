@@ -50,6 +50,7 @@ export class Snippets {
     const stdio = { isTerminal: false, isHeld: true, hasStdin: true }
     const managed = await scheduler.prepareRun(spec, await this.#putImage(), {
       stdio,
+      mounts: [],
       isRemovedAtEnd: true,
     })
     const { instance } = managed

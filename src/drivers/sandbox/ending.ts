@@ -123,6 +123,19 @@ export async function startFailure(
       },
     )
   }
+  return unmadeFailure(plan, said, cause)
+}
+
+/** @param said  by bwrap */
+function unmadeFailure(plan: InstancePlan, said: string, cause: unknown): QuiverError {
+  const hidden = plan.mounts.find(({ source }) => said.includes(`${source}: Permission denied`))
+  if (hidden !== undefined) {
+    const text = `${plan.task} may not reach ${hidden.source}: it runs as a user of its own`
+    return new QuiverError('failed_precondition', 'START_FAILED', text, {
+      cause,
+      hint: `Let everybody read it and enter what it is in: chmod o+rX ${hidden.source}, and chmod o+x each folder above it.`,
+    })
+  }
   const message = `the sandbox of ${plan.task} could not be made: ${said.trim() || String(cause)}`
   return new QuiverError('failed_precondition', 'START_FAILED', message, {
     cause,

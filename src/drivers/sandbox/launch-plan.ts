@@ -3,7 +3,7 @@
 import { isIPv6 } from 'node:net'
 import path from 'node:path'
 
-import type { InstancePlan } from '../driver.ts'
+import type { InstancePlan, Mount } from '../driver.ts'
 
 import type { InstanceCgroup } from './cgroup.ts'
 
@@ -133,7 +133,7 @@ function buildBwrapArgv(plan: InstancePlan, host: SandboxHost, folder: string): 
     ...bind(path.join(folder, 'hosts'), '/etc/hosts'),
     ...['passwd', 'group'].flatMap((file) => bind(path.join(host.etcFolder, file), `/etc/${file}`)),
     ...bind(path.join(host.etcFolder, resolvConf), '/etc/resolv.conf'),
-    ...plan.mounts.flatMap(({ source, target }) => bind(source, target)),
+    ...plan.mounts.flatMap((mount) => bindMount(mount)),
     ...bind(host.ainitPath, '/.ainit'),
     ...'--chdir / -- /.ainit init'.split(' '),
   ]
@@ -141,6 +141,10 @@ function buildBwrapArgv(plan: InstancePlan, host: SandboxHost, folder: string): 
 
 function bind(source: string, target: string): readonly string[] {
   return ['--ro-bind', source, target]
+}
+
+function bindMount({ source, target, isWritable }: Mount): readonly string[] {
+  return isWritable ? ['--bind', source, target] : bind(source, target)
 }
 
 function tmpfs(target: string, bytes: number): readonly string[] {

@@ -225,7 +225,7 @@ function planProcess(tree: ExecutorTree, { uidIndex, egressFolder }: ExecutorsHo
     // It has no files: the empty folder of its own tree.
     imageTree: `${tree.path}/app`,
     entry: tree.entry,
-    mounts: [{ source: egressFolder, target: EGRESS_FOLDER }],
+    mounts: [{ source: egressFolder, target: EGRESS_FOLDER, isWritable: false }],
     env: {},
     uidIndex,
     relays: [],

@@ -5,11 +5,11 @@ import { ComponentProgram } from '../component/program.ts'
 import type { ModuleLimits } from '../module.ts'
 import type { ModulePlan } from '../protocol.ts'
 import { WasiExit } from '../wasi/wasi-exit.ts'
+import type { Preopen } from '../wasi/wasi.ts'
 import { findHostFunction } from '../wasi02/interfaces.ts'
 import { World } from '../wasi02/world.ts'
 
 import { isError } from './component-result.ts'
-import { openFolders } from './folders.ts'
 import { Memories } from './memories.ts'
 import type { OnceGuest, Stdio } from './once.ts'
 
@@ -22,21 +22,20 @@ export async function openComponentOnce(
   limits: ModuleLimits,
   entry: ComponentEntry,
   plan: ModulePlan,
-  stdio: Stdio,
+  outside: Stdio & { readonly preopens: readonly Preopen[] },
 ): Promise<OnceGuest> {
   const prepared = await prepareComponent(bytes, entry, limits)
   const memories = prepared.given.map((size) => size && new Memories(size))
   const program = new ComponentProgram(prepared, memories, findHostFunction)
   const world = new World({
-    ...stdio,
+    ...outside,
     args: [plan.argv0, ...plan.args],
     env: plan.env,
-    preopens: openFolders(null),
     filesMax: plan.limits.files,
     answerBytesMax: plan.limits.outputBytes,
     log: (level, context, message) => {
       const text = Buffer.from(`${level}: ${context === '' ? '' : `${context}: `}${message}\n`)
-      void stdio.stderr.write(text)
+      void outside.stderr.write(text)
     },
   })
   const run = liftedFunction(prepared.plan, entry)

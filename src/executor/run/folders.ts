@@ -1,8 +1,11 @@
-/** The files of an image, as guests see them: read-only, the same for all requests, below `/app` and below `/`. */
+/**
+ * Folders as guests see them: the files of their image, read-only, the same for all requests, below `/app` and below `/`; and those of the
+ * host that a run shares with its module.
+ */
 
 import { readdirSync } from 'node:fs'
 
-import type { FileSize } from '../protocol.ts'
+import type { FileSize, SharedFolder } from '../protocol.ts'
 import {
   buildMemoryDirectory,
   openHostDirectory,
@@ -30,6 +33,14 @@ export function openFolders(packed: PackedFiles | null): readonly Preopen[] {
     { name: IMAGE_FOLDER, directory },
     { name: '/', directory },
   ]
+}
+
+/** @throws the system's error where one cannot be opened */
+export function openShared(folders: readonly SharedFolder[]): readonly Preopen[] {
+  return folders.map(({ name, path, isWritable }) => ({
+    name,
+    directory: openHostDirectory(path, { isReadOnly: !isWritable }),
+  }))
 }
 
 /** Shared by all threads, whichever serves the module. @param bytes  of all files, one after the other */

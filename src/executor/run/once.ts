@@ -7,13 +7,13 @@ import { HostSession } from '../host/session.ts'
 import { openSpecial } from '../host/special-files.ts'
 import { isRunnable, judgeModule, notACommand, TABLE_ELEMENTS_MAX } from '../inspect.ts'
 import { limitModule } from '../module.ts'
-import type { ModulePlan } from '../protocol.ts'
+import type { ModulePlan, SharedFolder } from '../protocol.ts'
 import type { ByteSink, ByteSource } from '../wasi/streams.ts'
-import { Wasi, WasiExit } from '../wasi/wasi.ts'
+import { type Preopen, Wasi, WasiExit } from '../wasi/wasi.ts'
 
 import { ModuleBinding } from './binding.ts'
 import { explain } from './failure.ts'
-import { openFolders } from './folders.ts'
+import { openFolders, openShared } from './folders.ts'
 import { RunHost } from './run-host.ts'
 
 /** As a shell has it for a program that a signal ended: a trap is the guest's SIGABRT. */
@@ -33,8 +33,12 @@ export interface Stdio {
 }
 
 /** @returns the status, 0 to 255. @throws QuiverError when the module cannot run at all */
-export async function runOnce(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan): Promise<number> {
-  using guest = await openGuest(bytes, plan)
+export async function runOnce(
+  bytes: Uint8Array<ArrayBuffer>,
+  plan: ModulePlan,
+  shared: readonly SharedFolder[],
+): Promise<number> {
+  using guest = await openGuest(bytes, plan, [...openFolders(null), ...openShared(shared)])
   try {
     await guest.run()
     return 0
@@ -48,7 +52,11 @@ export async function runOnce(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan):
   }
 }
 
-async function openGuest(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan): Promise<OnceGuest> {
+async function openGuest(
+  bytes: Uint8Array<ArrayBuffer>,
+  plan: ModulePlan,
+  preopens: readonly Preopen[],
+): Promise<OnceGuest> {
   const { kind, links } = judgeModule(bytes)
   if (!isRunnable(kind)) throw notACommand(kind)
   const limits = { memoryBytesMax: plan.limits.memoryBytes, tableElementsMax: TABLE_ELEMENTS_MAX }
@@ -59,7 +67,7 @@ async function openGuest(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan): Prom
   }
   if (kind.kind === 'component') {
     const { openComponentOnce } = await import('./component-once.ts')
-    return await openComponentOnce(bytes, limits, kind, plan, stdio)
+    return await openComponentOnce(bytes, limits, kind, plan, { ...stdio, preopens })
   }
   const module = await WebAssembly.compile(Uint8Array.from(limitModule(bytes, limits)))
   const binding = new ModuleBinding(module, null, links)
@@ -68,7 +76,7 @@ async function openGuest(bytes: Uint8Array<ArrayBuffer>, plan: ModulePlan): Prom
     ...stdio,
     args: [plan.argv0, ...plan.args],
     env: plan.env,
-    preopens: openFolders(null),
+    preopens,
     fdsMax: plan.limits.files,
     openSpecial: (name, access) => openSpecial(session, name, access),
   })

@@ -1,16 +1,20 @@
 /** `quiver run`: what it does. */
 
+import path from 'node:path'
+
 import type { Client } from '../../../client/client.ts'
 import type { RunRequest, RunResult } from '../../../client/resources.ts'
 import type { CliContext } from '../../context.ts'
 import { isOnTerminal, runInForeground, terminalSize } from '../../foreground.ts'
 import { buildOverrides } from '../../overrides.ts'
 import type { OverrideFlags } from '../../parameters.ts'
+import type { SharedFolder } from '../../parse.ts'
 import { printJson, say } from '../../print.ts'
 import { sendRunnable, type Runnable } from '../../runnable.ts'
 
 interface Flags extends OverrideFlags {
   readonly name?: string
+  readonly dir?: readonly SharedFolder[]
   readonly timeout?: number
   readonly detach: boolean
   readonly rm: boolean
@@ -61,8 +65,14 @@ async function buildRequest(
     terminal: isTerminal ? terminalSize(context) : null,
     hasStdin: !runnable.isInputTaken && (flags.stdin ?? !flags.detach),
     isDetached: flags.detach,
+    ...(flags.dir === undefined ? {} : { folders: flags.dir.map(locate(context)) }),
     isRemovedAtEnd: flags.rm || (!flags.detach && flags.name === undefined),
   }
+}
+
+/** Whether there is such a folder, the node says: it is the node's machine that shares it. */
+function locate({ folder }: CliContext): (shared: SharedFolder) => SharedFolder {
+  return (shared) => ({ ...shared, source: path.resolve(folder, shared.source) })
 }
 
 function showDetached(context: CliContext, isJson: boolean, result: RunResult): void {

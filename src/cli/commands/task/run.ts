@@ -4,6 +4,7 @@ import { buildCommand } from '@stricli/core'
 
 import { parseMilliseconds } from '../../../core/units.ts'
 import { jsonFlag, nameFlag, onFlag, overrideAliases, overrideFlags } from '../../parameters.ts'
+import { parseSharedFolder } from '../../parse.ts'
 
 export const run = buildCommand({
   docs: {
@@ -16,6 +17,7 @@ export const run = buildCommand({
       '  quiver run . -- --verbose',
       '  quiver run busybox -- sh',
       '  quiver run app.wasm -- --verbose < in.txt',
+      '  quiver run app.wasm --dir ./photos:/in --dir /srv/out:/out:rw',
       '  quiver run script.js',
       "  echo 'console.log(1 + 1)' | quiver run js -",
     ].join('\n'),
@@ -33,6 +35,14 @@ export const run = buildCommand({
     flags: {
       ...overrideFlags,
       name: nameFlag('Name for logs, stop and exec'),
+      dir: {
+        kind: 'parsed',
+        parse: parseSharedFolder,
+        brief: 'Share a folder with a WebAssembly program, read-only unless :rw (repeatable)',
+        placeholder: 'HOST[:GUEST][:rw]',
+        variadic: true,
+        optional: true,
+      },
       timeout: {
         kind: 'parsed',
         parse: parseMilliseconds,
