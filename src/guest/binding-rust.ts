@@ -54,7 +54,7 @@ export function buildRust({ functions, errors, levels }: GuestInterface): string
     '}\n',
     'mod raw {',
     '    #[link(wasm_import_module = "quiver")]',
-    '    unsafe extern "C" {',
+    '    extern "C" {',
     ...own.map((one) => `        pub fn ${one.name}(${rawParams(one)})${rawResult(one)};`),
     '    }',
     '}\n',

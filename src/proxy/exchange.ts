@@ -295,7 +295,7 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
    */
   #retryElsewhere(instance: Instance, error: Error): void {
     instance.suspect(performance.now())
-    this.#context.reports.suspect(instance, error.message)
+    const isControlThere = this.#context.reports.suspect(instance, error.message)
     instance.whenExited((reason) => {
       if (this.#isOver || this.#revision === null) return
       // What was sent on an idle connection may be what ended the instance: no other one gets it then.
@@ -303,7 +303,10 @@ export class Exchange implements Waiter, UpstreamHandler, UploadHandler, Expirin
       if (isCulprit) return this.#fail(failures.instanceDied(reason))
       this.#isRepeated = false
       this.#release()
-      if (this.#attempts >= ATTEMPTS_MAX) return this.#fail(failures.instanceUnreachable(error))
+      // Nobody can replace it while control is away: the request waits, as a first one does.
+      const isPatient = !isControlThere && this.#waitMs < this.#revision.route.startTimeoutMs
+      const isLast = this.#attempts >= ATTEMPTS_MAX && !isPatient
+      if (isLast) return this.#fail(failures.instanceUnreachable(error))
       this.#context.activator.acquire(this.#revision, this, null, true)
     })
   }

@@ -37,8 +37,9 @@ export class Reports {
     this.#countersTimer ??= setTimeout(this.#sendCounters, COUNTERS_MS)
   }
 
-  suspect(instance: Instance, message: string): void {
-    this.#send({ type: 'suspect', instance: instance.id, message })
+  /** @returns false when control is away */
+  suspect(instance: Instance, message: string): boolean {
+    return this.#send({ type: 'suspect', instance: instance.id, message })
   }
 
   firstByte(instance: Instance, requestId: string, queueMs: number): void {

@@ -59,7 +59,7 @@ pub enum Level {
 
 mod raw {
     #[link(wasm_import_module = "quiver")]
-    unsafe extern "C" {
+    extern "C" {
         pub fn buffer_create(content: *const u8, content_length: usize) -> u32;
         pub fn buffer_input() -> u32;
         pub fn buffer_output() -> u32;
