@@ -44,7 +44,7 @@ export async function up(this: CliContext, flags: UpFlags): Promise<void> {
   if (isDetached) {
     const { data } = localFolders(env)
     const isUsual = data === localFolders({ ...env, QUIVER_DATA: '' }).data
-    say(this, `Stop it with "quiver down${isUsual ? '' : ` --data ${data}`}".`)
+    say(this, `Stop it with ${isUsual ? '"quiver down"' : `"quiver down --data ${data}"`}.`)
     return
   }
   say(this, 'Stop it with Ctrl-C.')
