@@ -30,6 +30,8 @@ test('README.md, "Your own application"', async () => {
   assert.match(stdout, new RegExp(`^http://hello\\.localhost:${shell.port}/$`, 'm'))
   assert.match(stdout, /^Instance hello-1-\w{6}$/m)
   assert.match(stderr, /hello is removed/)
+  // Elsewhere than the README's reader, whose data folder is the usual one.
+  assert.match(stderr, /^Stop it with "quiver down --data \/.*"\.$/m)
 })
 
 /** Guides whose commands make sense one after the other, and what they print. */
