@@ -17,6 +17,7 @@ import {
 import { GUEST_FILES } from '../src/guest/bindings.ts'
 
 import { buildErrorReference } from './reference-errors.ts'
+import { buildWasmLanguages } from './reference-wasm-languages.ts'
 
 interface GeneratedFile {
   readonly path: string
@@ -30,6 +31,7 @@ const GENERATED: readonly GeneratedFile[] = [
   { path: 'docs/reference/openapi.json', build: buildOpenapi },
   { path: 'docs/reference/cli.md', build: buildCliReference },
   { path: 'docs/reference/errors.md', build: buildErrorReference },
+  { path: 'docs/reference/wasm-languages.md', build: buildWasmLanguages },
   ...GUEST_FILES,
 ]
 
