@@ -37,6 +37,7 @@ test('README.md, "Your own application"', async () => {
 /** Guides whose commands make sense one after the other, and what they print. */
 const GUIDES: Readonly<Record<string, RegExp>> = {
   'getting-started': /hello from[^]*good morning from[^]*hello from/,
+  wasm: /MADE LARGER/,
   networking: /^42 for counter$/m,
   operations: /^Health +(good|overloaded)$/m,
   troubleshooting: /^Health +(good|overloaded)$/m,
