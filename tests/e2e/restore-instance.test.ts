@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import { after, before, suite, test } from 'node:test'
 
 import { TestNode } from './harness.ts'
-import { instancesOf, killProcess, liveInstance, processesOf, strays } from './wreck.ts'
+import { gone, instancesOf, killProcess, liveInstance, processesOf, strays } from './wreck.ts'
 
 const SERVER = `
 import { createServer } from 'node:http'
@@ -117,6 +117,8 @@ suite('an instance is killed from outside', () => {
       const pids = await processesOf(node, id)
       await killProcess(node, 'control')
       process.kill(pids[victim], 'SIGKILL')
+      // The kernel ends PID 1's children after it: until then the task answers.
+      await gone(node, victim === 'ainit' ? pids.task : pids[victim])
       const next = await node.get(task)
       assert.equal(next.status, 200, next.body)
       // An outer bwrap only waits: without it the instance lives on.
