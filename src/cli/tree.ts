@@ -1,6 +1,6 @@
 /** The files of an image or binary, for people. */
 
-import { neutralise } from '../core/terminal.ts'
+import { neutraliseLine } from '../core/terminal.ts'
 import type { TreeEntry } from '../images/images.ts'
 
 import { formatBytes, formatDigest } from './format.ts'
@@ -8,16 +8,11 @@ import { formatTable } from './table.ts'
 
 export function formatTree(tree: readonly TreeEntry[]): string {
   const rows = tree.map((entry) => {
-    if (entry.kind === 'folder') return ['folder', '', '', `${onOneLine(entry.path)}/`]
+    if (entry.kind === 'folder') return ['folder', '', '', `${neutraliseLine(entry.path)}/`]
     if (entry.kind === 'symlink')
-      return ['symlink', '', '', onOneLine(`${entry.path} → ${entry.target}`)]
+      return ['symlink', '', '', neutraliseLine(`${entry.path} → ${entry.target}`)]
     const kind = entry.isExecutable ? 'program' : 'file'
-    return [kind, formatBytes(entry.bytes), formatDigest(entry.digest), onOneLine(entry.path)]
+    return [kind, formatBytes(entry.bytes), formatDigest(entry.digest), neutraliseLine(entry.path)]
   })
   return formatTable(['KIND', 'SIZE', 'DIGEST', 'PATH'], rows)
-}
-
-/** Names may hold line feeds, which would look like rows of their own. */
-function onOneLine(name: string): string {
-  return neutralise(name).replaceAll('\n', '\\n')
 }

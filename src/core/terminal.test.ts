@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 
-import { neutralise } from './terminal.ts'
+import { neutralise, neutraliseLine } from './terminal.ts'
 
 suite('neutralise()', () => {
   const cases: readonly [what: string, text: string, shown: string][] = [
@@ -15,4 +15,8 @@ suite('neutralise()', () => {
   for (const [what, text, shown] of cases) {
     test(what, () => assert.equal(neutralise(text), shown))
   }
+})
+
+test('neutraliseLine() keeps a name on its line', () => {
+  assert.equal(neutraliseLine('a\nb\r'), 'a\\nb\\x0d')
 })

@@ -15,3 +15,8 @@ export function neutralise(text: string): string {
     return `\\u${code.toString(16)}`
   })
 }
+
+/** The same for what is to stay on one line, such as a name. */
+export function neutraliseLine(text: string): string {
+  return neutralise(text).replaceAll('\n', '\\n')
+}

@@ -116,6 +116,8 @@ export interface Adopted {
 export class Executors {
   readonly #host: ExecutorsHost
   readonly #all = new Set<Executor>()
+  /** Each until its folder is gone. */
+  readonly #endings = new Set<Promise<void>>()
   #starting: Promise<Executor> | undefined
   #idleTimer: NodeJS.Timeout | undefined
 
@@ -163,6 +165,7 @@ export class Executors {
     await Promise.all(
       [...this.#all].map((executor) => executor.process.stop('STOPPED', STOP_GRACE_MS)),
     )
+    await Promise.all(this.#endings)
   }
 
   letGo(): void {
@@ -199,10 +202,12 @@ export class Executors {
 
   #keep(executor: Executor): void {
     this.#all.add(executor)
-    void executor.process.exited.then(async () => {
+    const ending = executor.process.exited.then(async () => {
       this.#all.delete(executor)
       await removeFolder(executor.process)
+      this.#endings.delete(ending)
     })
+    this.#endings.add(ending)
   }
 }
 

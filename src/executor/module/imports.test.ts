@@ -91,6 +91,13 @@ test('all that nobody offers is in one error, with what is near', () => {
   })
 })
 
+test('a name cannot act on the terminal that shows the error', () => {
+  const facts = readModule(sampleModule({ imports: [['wasi\r\n', '\u001b[2J', 0]] }))
+  assert.throws(() => checkImports(facts, OFFERED), {
+    message: 'nobody offers what the module imports: "wasi\\x0d\\n" "\\x1b[2J"',
+  })
+})
+
 test('a hundred thousand long names that nobody offers are refused, and few of them listed', () => {
   const name = 'x'.repeat(100)
   const entries = Array.from({ length: 100_000 }, (_, index) => [

@@ -5,6 +5,7 @@
 
 import { QuiverError } from '../../core/error.ts'
 import { nearestName } from '../../core/name.ts'
+import { neutraliseLine } from '../../core/terminal.ts'
 import {
   type CoreFacts,
   describeSignature,
@@ -154,5 +155,5 @@ function suggestFrom(name: string, candidates: Iterable<string>): string | undef
 }
 
 function clip(name: string): string {
-  return name.length <= 100 ? name : `${name.slice(0, 100)}…`
+  return neutraliseLine(name.length <= 100 ? name : `${name.slice(0, 100)}…`)
 }

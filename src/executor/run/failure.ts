@@ -1,6 +1,7 @@
 /** What went wrong with a guest, in words for whoever sent the request and for its log. */
 
 import { QuiverError, type Code } from '../../core/error.ts'
+import { neutralise } from '../../core/terminal.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { Failure } from '../protocol.ts'
 import { trapReason } from '../trap.ts'
@@ -54,8 +55,10 @@ export function explain(thrown: unknown): QuiverError {
   return QuiverError.from(thrown)
 }
 
+/** Its message may have names in it that a module chose. */
 export function toFailure(error: QuiverError): Failure {
-  const { code, reason, message, hint } = error
+  const { code, reason, hint } = error
+  const message = neutralise(error.message)
   return { code, reason, message, ...(hint === undefined ? {} : { hint }) }
 }
 
