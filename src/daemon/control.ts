@@ -16,12 +16,8 @@ import { loadToken } from '../api/token.ts'
 import { QuiverError } from '../core/error.ts'
 import type { Driver, OpenStream } from '../drivers/driver.ts'
 import type { ExecutorTree } from '../drivers/module-plan.ts'
-import {
-  installSandboxHost,
-  openSandboxDriver,
-  removeSandboxGroups,
-  type SandboxHost,
-} from '../drivers/sandbox/index.ts'
+import { installProcessHost, removeGroups, type ProcessHost } from '../drivers/process.ts'
+import { openSandboxDriver } from '../drivers/sandbox/index.ts'
 import { openWasmDriver, type WasmDriver } from '../drivers/wasm/index.ts'
 import { StreamOpener } from '../fds/streams.ts'
 import {
@@ -121,7 +117,7 @@ async function serve(
   if (signal !== 'SIGTERM') return
   await scheduler.stopEverything()
   await wasm.stopExecutors()
-  for (const folder of SANDBOXES) await removeSandboxGroups(groupOf(config, folder))
+  for (const folder of SANDBOXES) await removeGroups(groupOf(config, folder))
   await clearRunFolder(config.runFolder)
 }
 
@@ -180,8 +176,8 @@ function usesWasm({ registry }: Scheduler): boolean {
   })
 }
 
-async function installHost(config: ControlConfig): Promise<SandboxHost> {
-  return await installSandboxHost({
+async function installHost(config: ControlConfig): Promise<ProcessHost> {
+  return await installProcessHost({
     dataFolder: config.dataFolder,
     runFolder: config.runFolder,
     ainitPath: path.join(config.packageRoot, 'native', 'build', 'ainit'),

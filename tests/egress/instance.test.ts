@@ -10,7 +10,8 @@ import { text } from 'node:stream/consumers'
 import { after, before, suite, test } from 'node:test'
 
 import type { Driver, Instance, InstancePlan } from '../../src/drivers/driver.ts'
-import { installSandboxHost, openSandboxDriver } from '../../src/drivers/sandbox/index.ts'
+import { installProcessHost } from '../../src/drivers/process.ts'
+import { openSandboxDriver } from '../../src/drivers/sandbox/index.ts'
 import { Egress } from '../../src/egress/egress.ts'
 import { close, listenSeqpacket } from '../../src/fds/fds.ts'
 import { openTestImages } from '../fixtures/images.ts'
@@ -30,7 +31,7 @@ async function openNode(resources: AsyncDisposableStack) {
   await mkdir(imageTree)
   const busybox = await images.resolveBinary({ name: 'busybox', version: undefined })
   const { path: binaryTree } = await images.materialise(busybox.digest)
-  const host = await installSandboxHost({
+  const host = await installProcessHost({
     dataFolder,
     runFolder,
     ainitPath: path.join(ROOT, 'native/build/ainit'),

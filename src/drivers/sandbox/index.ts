@@ -1,149 +1,37 @@
 /** The sandbox driver: one process in bubblewrap's namespaces, with ainit as PID 1. */
 
-import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 
-import { QuiverError } from '../../core/error.ts'
-import { isLockHeld, openLock } from '../../fds/lock.ts'
-import type { Capabilities, Driver, Instance, InstancePlan, ProbeReport } from '../driver.ts'
-import { readPlan, writePlan } from '../record.ts'
+import type { Driver, InstancePlan } from '../driver.ts'
+import { buildHosts, openProcessDriver, type Enclosure, type ProcessHost } from '../process.ts'
 
-import { openCgroups, type CgroupHierarchy } from './cgroup.ts'
-import { diskError } from './disk.ts'
-import { SandboxInstance, type InstancePaths } from './instance.ts'
-import { buildHosts, type SandboxHost } from './launch-plan.ts'
-import { probeHost } from './probe.ts'
-
-export type { SandboxHost } from './launch-plan.ts'
-export { installSandboxHost } from './host.ts'
+import { buildSandboxRecords, HOSTS } from './launch-plan.ts'
+import { probeSandbox } from './probe.ts'
 
 const MEMORY_BYTES_MIN = 4 * 1024 * 1024
-const ADOPTION_TIMEOUT_MS = 5000
-const ADOPTION_RETRY_MS = 5
-/** `<task>-<revision>-<random>`: whatever is called otherwise in our folders is somebody else's. */
-const INSTANCE_ID = /^[a-z0-9-]+-\d+-[a-z0-9]{6,}$/
 
 /** @param nodeId  names the node's control groups; never shared by two nodes of a host */
-export async function openSandboxDriver(host: SandboxHost, nodeId: string): Promise<Driver> {
-  const cgroups = openCgroups(nodeId, await readFile('/proc/self/mountinfo', 'utf8'))
-  await mkdir(host.instancesFolder, { recursive: true, mode: 0o711 })
-  await mkdir(host.socketFolder, { recursive: true, mode: 0o711 })
-  return new SandboxDriver(host, cgroups)
+export async function openSandboxDriver(host: ProcessHost, nodeId: string): Promise<Driver> {
+  return await openProcessDriver(encloseInSandbox(host), host, nodeId)
 }
 
-/** The last thing a node does here, when all its instances have ended. */
-export async function removeSandboxGroups(nodeId: string): Promise<void> {
-  openCgroups(nodeId, await readFile('/proc/self/mountinfo', 'utf8')).removeRoots()
+function encloseInSandbox(host: ProcessHost): Enclosure {
+  return {
+    isolation: 'sandbox',
+    memoryBytesMin: MEMORY_BYTES_MIN,
+    phase: 'sandbox',
+    probe: (cgroups) => probeSandbox(host, cgroups),
+    check: () => {},
+    limits: ({ spec: { limits } }) => ({ ...limits, cpuMillis: limits.startCpuMillis }),
+    writeFiles: (plan, folder) => writeHosts(plan, folder),
+    planLaunch: (plan, folder) => ({
+      records: buildSandboxRecords(plan, host, folder),
+      phase: 'sandbox',
+    }),
+  }
 }
 
-class SandboxDriver implements Driver {
-  readonly isolation = 'sandbox'
-  readonly capabilities: Capabilities
-  readonly #host: SandboxHost
-  readonly #cgroups: CgroupHierarchy
-
-  constructor(host: SandboxHost, cgroups: CgroupHierarchy) {
-    this.#host = host
-    this.#cgroups = cgroups
-    const pause = cgroups.group('probe').canFreeze
-    this.capabilities = { pause, snapshot: false, memoryBytesMin: MEMORY_BYTES_MIN }
-  }
-
-  async probe(): Promise<ProbeReport> {
-    return await probeHost(this.#host, this.#cgroups)
-  }
-
-  async prepare(plan: InstancePlan): Promise<Instance> {
-    const { limits } = plan.spec
-    if (limits.memoryBytes < MEMORY_BYTES_MIN) {
-      throw new QuiverError(
-        'invalid_argument',
-        'SPEC_UNSUPPORTED',
-        `${plan.task} has limits.memory below 4MiB`,
-        {
-          hint: 'Give it at least 4MiB.',
-        },
-      )
-    }
-    const paths = this.#paths(plan.id)
-    const cgroup = this.#cgroups.group(plan.id)
-    await mkdir(paths.folder, { mode: 0o711 })
-    try {
-      writePlan(paths.folder, plan)
-      await writeFile(path.join(paths.folder, 'hosts'), buildHosts(plan), { mode: 0o644 })
-      cgroup.create({ ...limits, cpuMillis: limits.startCpuMillis })
-    } catch (thrown) {
-      await cgroup.remove()
-      await rm(paths.folder, { recursive: true, force: true })
-      throw diskError(thrown, `an instance of ${plan.task}`)
-    }
-    return new SandboxInstance(plan, this.#host, paths, cgroup)
-  }
-
-  async adopt(): Promise<readonly Instance[]> {
-    const entries = await readdir(this.#host.instancesFolder, { withFileTypes: true })
-    const ids = entries
-      .filter((entry) => entry.isDirectory() && INSTANCE_ID.test(entry.name))
-      .map(({ name }) => name)
-    const found = await Promise.all(ids.map((id) => this.#adoptOne(id)))
-    const instances = found.filter((instance) => instance !== undefined)
-    await this.#removeStrayGroups(new Set(ids))
-    return instances
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {}
-
-  async #adoptOne(id: string): Promise<Instance | undefined> {
-    const paths = this.#paths(id)
-    const plan = await readPlan(paths.folder)
-    const cgroup = this.#cgroups.group(id)
-    // Held while we bury it: a launch that comes late must not begin.
-    await using lock = await openLock(path.join(paths.folder, 'lock'))
-    if (plan === undefined) {
-      // Never got as far as a plan: nothing was started from it.
-      await cgroup.kill()
-      await cgroup.remove()
-      await rm(paths.folder, { recursive: true, force: true })
-      return undefined
-    }
-    const instance = new SandboxInstance(plan, this.#host, paths, cgroup)
-    const isDead = lock !== undefined
-    if (isDead || !(await this.#reconnect(instance, paths))) await instance.bury()
-    return instance
-  }
-
-  /** False when it dies meanwhile, or holds its lock but does not answer: it is then ended. */
-  async #reconnect(instance: SandboxInstance, { folder }: InstancePaths): Promise<boolean> {
-    const signal = AbortSignal.timeout(ADOPTION_TIMEOUT_MS)
-    for (;;) {
-      try {
-        await instance.reconnect(signal)
-        return true
-      } catch {
-        // Its launch may be under way, before its sockets are bound.
-        if (signal.aborted || !(await isLockHeld(path.join(folder, 'lock')))) return false
-        await delay(ADOPTION_RETRY_MS)
-      }
-    }
-  }
-
-  async #removeStrayGroups(ids: ReadonlySet<string>): Promise<void> {
-    for (const id of this.#cgroups.list()) {
-      if (ids.has(id) || !INSTANCE_ID.test(id)) continue
-      const cgroup = this.#cgroups.group(id)
-      await cgroup.kill()
-      await cgroup.remove()
-    }
-  }
-
-  /** Socket names are short whatever the task is called. */
-  #paths(id: string): InstancePaths {
-    const name = createHash('sha256').update(id).digest('hex').slice(0, 12)
-    return {
-      folder: path.join(this.#host.instancesFolder, id),
-      socket: path.join(this.#host.socketFolder, name),
-    }
-  }
+async function writeHosts(plan: InstancePlan, folder: string): Promise<void> {
+  await writeFile(path.join(folder, HOSTS), buildHosts(plan), { mode: 0o644 })
 }

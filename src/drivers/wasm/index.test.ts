@@ -19,7 +19,8 @@ import {
   MODULE_PATH,
 } from '../../images/executor-binary.ts'
 import type { Driver, Instance, InstancePlan } from '../driver.ts'
-import { openSandboxDriver, removeSandboxGroups } from '../sandbox/index.ts'
+import { removeGroups } from '../process.ts'
+import { openSandboxDriver } from '../sandbox/index.ts'
 
 import { openWasmDriver } from './index.ts'
 
@@ -153,7 +154,7 @@ async function openFixture(): Promise<DriverFixture> {
         await instance.remove()
       }
       await driver.stopExecutors()
-      await removeSandboxGroups(group)
+      await removeGroups(group)
       await node[Symbol.asyncDispose]()
     },
   }

@@ -1,4 +1,4 @@
-/** One sandboxed instance: from its folder to its exit report. How bwrap and ainit are told is in launch-plan.ts. */
+/** One instance: from its folder to its exit report. What encloses its program, its driver says. */
 
 import { readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
@@ -26,9 +26,12 @@ import {
   type AinitEvent,
   type Channel,
 } from './channel.ts'
+import type { Enclosure } from './enclosure.ts'
 import { buildReport, startFailure } from './ending.ts'
-import { declaredPorts, type SandboxHost } from './launch-plan.ts'
+import type { ProcessHost } from './host.ts'
 import { launch, type Launched } from './launch.ts'
+import { Progress } from './progress.ts'
+import { buildRecords, declaredPorts } from './records.ts'
 
 export interface InstancePaths {
   readonly folder: string
@@ -42,37 +45,41 @@ const SIGKILL = 9
 /** PID 1 waits up to 10 s for an attached reader that has not taken everything yet. */
 const ENDING_MS = 11_000
 
-export class SandboxInstance implements Instance {
+export class ProcessInstance implements Instance {
   readonly plan: InstancePlan
   readonly folder: string
   readonly endpoint: Endpoint
   readonly #paths: InstancePaths
-  readonly #host: SandboxHost
+  readonly #host: ProcessHost
+  readonly #enclosure: Enclosure
   readonly #cgroup: InstanceCgroup
   readonly #exited = Promise.withResolvers<ExitReport>()
   readonly #ready = Promise.withResolvers<void>()
   /** Resolves when ainit can be asked. */
   readonly #connected = Promise.withResolvers<void>()
-  readonly #phases: Phase[] = []
-  readonly #listening = new Set<number>()
-  readonly #elsewhere = new Set<number>()
+  readonly #progress: Progress
   #state: InstanceState = 'prepared'
   #launched: Launched | undefined
   #channel: Channel | undefined
-  #hasExeced = false
   #isLaunched = false
   /** Why Quiver ended it, when it did. */
   #stopReason: ExitReason | undefined
-  /** What ainit said about a start that failed. */
-  #failure: AinitEvent | undefined
 
-  constructor(plan: InstancePlan, host: SandboxHost, paths: InstancePaths, cgroup: InstanceCgroup) {
+  constructor(
+    plan: InstancePlan,
+    enclosure: Enclosure,
+    host: ProcessHost,
+    paths: InstancePaths,
+    cgroup: InstanceCgroup,
+  ) {
     this.plan = plan
+    this.#enclosure = enclosure
     this.folder = paths.folder
     this.endpoint = { kind: 'descriptor', path: `${paths.socket}.p` }
     this.#paths = paths
     this.#host = host
     this.#cgroup = cgroup
+    this.#progress = new Progress(declaredPorts(plan), enclosure.phase)
     // Waited for by start() only; an instance may die when nobody does.
     this.#ready.promise.catch(() => {})
     this.#connected.promise.catch(() => {})
@@ -83,7 +90,7 @@ export class SandboxInstance implements Instance {
   }
 
   get phases(): readonly Phase[] {
-    return this.#phases
+    return this.#progress.phases
   }
 
   get isEnding(): boolean {
@@ -103,7 +110,7 @@ export class SandboxInstance implements Instance {
     const abort = () => this.#ready.reject(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
     try {
-      if (!this.#isLaunched) await this.#launch()
+      if (!this.#isLaunched) await this.#launch(signal)
       await this.#ready.promise
       // An instance that was adopted while running is ready already.
       if (this.#state === 'starting') this.#move('running')
@@ -116,14 +123,16 @@ export class SandboxInstance implements Instance {
         await Promise.race([this.exited, delay(ENDING_MS, undefined, { ref: false })])
       await this.#kill(end)
       const report = await this.exited
+      // What could not be planned says itself why.
+      if (!this.#isLaunched && !isTimeout && thrown instanceof QuiverError) throw thrown
       const hasRun = ['COMPLETED', 'EXITED', 'SIGNALED'].includes(report.reason)
       // Without a port to wait for, one that ended at once was started all the same.
       if (hasRun && declaredPorts(this.plan).length === 0) return
       throw await startFailure(this.plan, this.folder, {
         isTimeout,
-        elsewhere: [...this.#elsewhere],
-        event: this.#failure,
-        isInside: this.#phases.some(({ name }) => name === 'sandbox'),
+        elsewhere: this.#progress.elsewhere,
+        event: this.#progress.failure,
+        isInside: this.#progress.isInside,
         report,
         cause: thrown,
       })
@@ -149,7 +158,7 @@ export class SandboxInstance implements Instance {
     // What dies meanwhile is finished by its closed connection.
     await Promise.race([replayed.promise, this.exited])
     signal.removeEventListener('abort', abort)
-    if (this.#isOver() || !this.#isReady()) return
+    if (this.#isOver() || !this.#progress.isReady) return
     this.#move('running')
     if (this.#cgroup.isFrozen) this.#move('paused')
   }
@@ -200,7 +209,7 @@ export class SandboxInstance implements Instance {
   async stop(reason: ExitReason, graceMs: number): Promise<ExitReport> {
     if (this.#isOver()) return await this.exited
     this.#willStop(reason)
-    if (!this.#hasExeced || graceMs <= 0) {
+    if (!this.#progress.hasExeced || graceMs <= 0) {
       await this.#kill(reason)
       return await this.exited
     }
@@ -228,7 +237,7 @@ export class SandboxInstance implements Instance {
   async attach(isPrimary: boolean): Promise<Session> {
     this.#assertLive()
     await this.#connected.promise
-    const isReleasing = isPrimary && this.plan.stdio.isHeld && !this.#hasExeced
+    const isReleasing = isPrimary && this.plan.stdio.isHeld && !this.#progress.hasExeced
     return await openAttach(`${this.#paths.socket}.c`, isPrimary, isReleasing)
   }
 
@@ -244,8 +253,15 @@ export class SandboxInstance implements Instance {
     this.#channel = undefined
   }
 
-  async #launch(): Promise<void> {
-    const launched = launch(this.plan, this.#host, this.#paths, this.#cgroup)
+  async #launch(signal: AbortSignal): Promise<void> {
+    const planning = this.#enclosure.planLaunch(this.plan, this.folder, signal)
+    // A stop or the deadline ends the waiting: its report is written then, and nothing may begin any more.
+    const planned = await Promise.race([planning, this.#ready.promise])
+    if (planned === undefined || this.#isFinishing) return
+    const { records, phase } = planned
+    this.#progress.enterBy(phase)
+    const common = buildRecords(this.plan, this.#host, this.#paths, this.#cgroup)
+    const launched = launch(this.#host.ainitPath, this.folder, [...common, ...records])
     this.#launched = launched
     this.#isLaunched = true
     void launched.ended.then(() => this.#finish('KILLED'))
@@ -272,42 +288,19 @@ export class SandboxInstance implements Instance {
   #onReplayed: (() => void) | undefined
 
   #handle(event: AinitEvent): void {
-    const { name, fields } = event
-    const atNs = Number(fields['t'])
+    const { name } = event
+    this.#progress.add(event)
     // `init` is always the first: what follows it in the same turn is the replay.
-    if (name === 'init') {
-      this.#phases.push({ name: 'sandbox', atNs })
-      setImmediate(() => this.#onReplayed?.())
-    }
-    if (name === 'exec') {
-      this.#hasExeced = true
-      this.#phases.push({ name: 'exec', atNs })
-    }
-    if (name === 'listen')
-      this.#handleListen(Number(fields['port']), fields['declared'] === '1', atNs)
-    if (name === 'error') this.#failure = event
+    if (name === 'init') setImmediate(() => this.#onReplayed?.())
     if (name === 'error' || name === 'exit') {
       this.#isEnding = true
       this.#ready.reject(new Error(`ainit said ${name}`))
-    } else if (this.#isReady()) this.#ready.resolve()
-  }
-
-  #handleListen(port: number, isDeclared: boolean, atNs: number): void {
-    if (!isDeclared) {
-      this.#elsewhere.add(port)
-      return
-    }
-    this.#listening.add(port)
-    if (this.#isReady()) this.#phases.push({ name: 'listen', atNs })
-  }
-
-  #isReady(): boolean {
-    return this.#hasExeced && declaredPorts(this.plan).every((port) => this.#listening.has(port))
+    } else if (this.#progress.isReady) this.#ready.resolve()
   }
 
   #startEnd(isTimeout: boolean): ExitReason {
     if (!isTimeout) return 'START_FAILED'
-    return this.#elsewhere.size > 0 ? 'WRONG_PORT' : 'START_TIMEOUT'
+    return this.#progress.elsewhere.length > 0 ? 'WRONG_PORT' : 'START_TIMEOUT'
   }
 
   #willStop(reason: ExitReason): void {

@@ -16,7 +16,28 @@ import {
 import path from 'node:path'
 
 import { diskError } from './disk.ts'
-import { ETC_FILES, type SandboxHost } from './launch-plan.ts'
+import { ETC_FILES } from './etc.ts'
+
+/** What is the same for every instance of a node. */
+export interface ProcessHost {
+  /** Where instance folders are made. */
+  readonly instancesFolder: string
+  /** Where control sockets are bound; its length counts towards the 107 bytes of a socket path. */
+  readonly socketFolder: string
+  /** Copies of ainit and busybox that any uid can read. */
+  readonly ainitPath: string
+  /** Holds `ETC_FILES`. */
+  readonly etcFolder: string
+  /** Lent to `exec` sessions; null: none on this host. */
+  readonly busyboxPath: string | null
+  readonly bwrapPath: string
+  /** Holds `egress.sock`, and nothing else: instances keep the folder open, and a new node binds a new socket in it. */
+  readonly egressFolder: string
+  /** First uid of the node's range for tasks; null: everything runs as the user of this process. */
+  readonly uidBase: number | null
+  /** Group that may open streams to instances; null: only this process's user. */
+  readonly streamGid: number | null
+}
 
 const BUSYBOX_PATHS = ['/bin/busybox', '/usr/bin/busybox', '/bin/busybox.static']
 const BWRAP_PATHS = ['/usr/bin/bwrap', '/bin/bwrap', '/usr/local/bin/bwrap']
@@ -25,13 +46,13 @@ const BWRAP_PATHS = ['/usr/bin/bwrap', '/bin/bwrap', '/usr/local/bin/bwrap']
  * Copies ainit and the busybox to lend into `folder`. The checkout or package they come from may be below a
  * private folder, where bwrap, running as the task's uid, could not reach them.
  */
-export async function installSandboxHost(options: {
+export async function installProcessHost(options: {
   readonly dataFolder: string
   readonly runFolder: string
   readonly ainitPath: string
   readonly uidBase: number | null
   readonly streamGid: number | null
-}): Promise<SandboxHost> {
+}): Promise<ProcessHost> {
   const folder = path.join(options.dataFolder, 'bin')
   const etcFolder = path.join(folder, 'etc')
   await mkdir(etcFolder, { recursive: true, mode: 0o755 })

@@ -9,7 +9,7 @@ import type { ExitReason, ExitReport } from '../../core/instance.ts'
 import type { InstancePlan } from '../driver.ts'
 
 import type { AinitEvent } from './channel.ts'
-import { declaredPorts } from './launch-plan.ts'
+import { declaredPorts } from './records.ts'
 
 /**
  * @param event  the exit report that ainit wrote; its name is empty when there is none

@@ -8,11 +8,9 @@ import { Duplex } from 'node:stream'
 
 import { QuiverError } from '../../core/error.ts'
 import { encodeRecords } from '../../core/frames.ts'
-import type { InstancePlan } from '../driver.ts'
 
-import type { InstanceCgroup } from './cgroup.ts'
 import { parseEvent } from './channel.ts'
-import { buildRecords, type SandboxHost } from './launch-plan.ts'
+import type { Records } from './records.ts'
 
 export interface Launched {
   /** Resolves when both sockets listen. @throws QuiverError `failed_precondition/START_FAILED` */
@@ -23,16 +21,12 @@ export interface Launched {
   kill(): void
 }
 
-export function launch(
-  plan: InstancePlan,
-  host: SandboxHost,
-  paths: { readonly folder: string; readonly socket: string },
-  cgroup: InstanceCgroup,
-): Launched {
-  const records = encodeRecords(buildRecords(plan, host, paths, cgroup))
-  const log = openSync(path.join(paths.folder, 'launch.log'), 'w', 0o600)
+/** @param folder  of the instance */
+export function launch(ainitPath: string, folder: string, records: Records): Launched {
+  const encoded = encodeRecords(records)
+  const log = openSync(path.join(folder, 'launch.log'), 'w', 0o600)
   try {
-    const child = spawn(host.ainitPath, ['launch'], {
+    const child = spawn(ainitPath, ['launch'], {
       // Its own session, so that nothing sent to this process's group reaches it.
       detached: true,
       env: {},
@@ -50,7 +44,7 @@ export function launch(
     // Undefined where the descriptors of this process are used up, whatever the types say.
     const stdio: ChildProcess['stdio'] | undefined = child.stdio
     const channel = stdio?.[3]
-    const answer = channel instanceof Duplex ? [talk(channel, records)] : []
+    const answer = channel instanceof Duplex ? [talk(channel, encoded)] : []
     const bound = Promise.race([failed.promise, ...answer])
     // Nobody waits for it any more when the instance is stopped meanwhile.
     bound.catch(() => {})

@@ -1,0 +1,15 @@
+/**
+ * Instances that are processes of this host: `ainit launch ▸ bwrap ▸ PID 1`. Folder, lock, control groups, user, sockets,
+ * log, adoption and end are the same for every driver that starts such processes; what is around a program, the driver
+ * says with an `Enclosure`.
+ */
+
+export { bind, bindMount, tmpfs } from './process/bwrap.ts'
+export type { CgroupHierarchy, Limits } from './process/cgroup.ts'
+export { diskError } from './process/disk.ts'
+export { openProcessDriver, removeGroups } from './process/driver.ts'
+export type { Enclosure, LaunchPlan } from './process/enclosure.ts'
+export { buildHosts, ETC_FILES, resolvConfOf, UID_INSIDE } from './process/etc.ts'
+export { installProcessHost, type ProcessHost } from './process/host.ts'
+export { probeCgroups, probeNamespaces, probeRest } from './process/probe.ts'
+export { each, flag, optional, type Records } from './process/records.ts'
