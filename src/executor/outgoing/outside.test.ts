@@ -13,6 +13,7 @@ import { promisify } from 'node:util'
 
 import type { OutgoingRequest, TaskCall } from '../guest-host.ts'
 import type { OutsidePlan } from '../protocol.ts'
+import type { StreamedRequest } from '../streaming.ts'
 
 import { Outside, type OutsideContext } from './outside.ts'
 
@@ -210,6 +211,104 @@ suite('a request', () => {
     await assert.rejects(outside(secure).fetch('https://api.example.com/', GET), {
       reason: 'TLS_FAILED',
     })
+  })
+})
+
+function pieces(body: AsyncIterator<Buffer>): StreamedRequest {
+  return {
+    method: 'PUT',
+    rawHeaders: [],
+    body: {
+      length: null,
+      trailers: ['X-Sum', '6', 'Content-Length', '9', 'X-Quiver-From', 'evil'],
+      next: async () => {
+        const { done, value } = await body.next()
+        return done === true ? null : value
+      },
+      close: () => void body.return?.(),
+    },
+    timeouts: { connectMs: null, firstByteMs: null, betweenBytesMs: null },
+    signal: new AbortController().signal,
+  }
+}
+
+async function* three(): AsyncGenerator<Buffer, undefined> {
+  for (const piece of ['one', 'two', 'six']) yield await Promise.resolve(Buffer.from(piece))
+}
+
+suite('a request in pieces', () => {
+  test('is sent as it comes, with trailers that the guest may set', async (t) => {
+    const { plan } = await openEgress(t, 'ok\n', (request, response) => {
+      response.setHeader('Trailer', 'X-Seen')
+      request.on('data', (piece: Buffer) => response.write(piece))
+      request.on('end', () => {
+        response.addTrailers({ 'X-Seen': request.rawTrailers.join('|') })
+        response.end()
+      })
+    })
+    const { status, body } = await outside(plan).open('http://api.example.com/', pieces(three()))
+    assert.equal(status, 200)
+    let seen = ''
+    for (let part = await body.read(9); part !== null; part = await body.read(9)) {
+      seen += Buffer.from(part).toString()
+    }
+    assert.equal(seen, 'onetwosix')
+    assert.deepEqual(body.trailers, ['X-Seen', 'X-Sum|6'])
+  })
+
+  test('is asked for no more than the server takes', async (t) => {
+    const { plan } = await openEgress(t, 'ok\n', (request, response) => {
+      request.pause()
+      response.write('begun')
+    })
+    let asked = 0
+    const stopped = Promise.withResolvers<void>()
+    async function* endless(): AsyncGenerator<Buffer, undefined> {
+      try {
+        for (;;) {
+          asked++
+          yield await Promise.resolve(Buffer.alloc(1024 * 1024))
+        }
+      } finally {
+        stopped.resolve()
+      }
+    }
+    const answer = await outside(plan).open('http://api.example.com/', pieces(endless()))
+    assert.equal(String(await answer.body.read(5)), 'begun')
+    answer.body.close()
+    await stopped.promise
+    // What the sockets between hold, and no more.
+    assert.ok(asked < 64, `${asked} MiB were taken`)
+  })
+
+  test('keeps the times that the guest sets', async (t) => {
+    const { plan } = await openEgress(t, 'ok\n', (request, response) => {
+      if (request.url === '/begins') response.write('begun')
+    })
+    const timeouts = { connectMs: null, firstByteMs: 50, betweenBytesMs: 50 }
+    const request = { ...pieces(three()), timeouts }
+    await assert.rejects(outside(plan).open('http://api.example.com/', request), {
+      reason: 'TARGET_TIMEOUT',
+    })
+    const begins = { ...pieces(three()), timeouts: { ...timeouts, firstByteMs: null } }
+    const { body } = await outside(plan).open('http://api.example.com/begins', begins)
+    assert.equal(String(await body.read(5)), 'begun')
+    await assert.rejects(body.read(5), { reason: 'TARGET_TIMEOUT' })
+  })
+
+  test('ends with whoever asked for it', async (t) => {
+    const closed = Promise.withResolvers<void>()
+    const { plan } = await openEgress(t, 'ok\n', (request, response) => {
+      request.socket.on('close', closed.resolve)
+      response.write('begun')
+    })
+    const ended = new AbortController()
+    const request = { ...pieces(three()), signal: ended.signal }
+    const { body } = await outside(plan).open('http://api.example.com/', request)
+    await body.read(5)
+    ended.abort()
+    await closed.promise
+    await assert.rejects(body.read(5), { reason: 'TARGET_BROKE' })
   })
 })
 

@@ -4,7 +4,9 @@ import { QuiverError } from '../../core/error.ts'
 import { callTarget, CHAIN_HEADER, CHAIN_MAX, parseCallAnswer, parseNumber } from '../call.ts'
 import type { IncomingResponse, OutgoingRequest, TaskCall, TaskResult } from '../guest-host.ts'
 import type { OutsidePlan } from '../protocol.ts'
+import type { OutgoingPieces, StreamedRequest, StreamedResponse } from '../streaming.ts'
 
+import { timedOut } from './answer-body.ts'
 import { dial } from './dial.ts'
 import { exchangeOver } from './http-client.ts'
 import { findTaskTarget, findUrlTarget, type Target } from './targets.ts'
@@ -37,9 +39,35 @@ export class Outside {
   }
 
   async fetch(text: string, request: OutgoingRequest): Promise<IncomingResponse> {
-    const url = new URL(text)
+    const url = parseUrl(text)
     const target = findUrlTarget(url, this.#context.plan)
     return await this.#send(target, url.host, `${url.pathname}${url.search}`, request)
+  }
+
+  /** As `fetch`, but bodies go through as they come, and the exchange outlives the call: until its body ends. */
+  async open(text: string, request: StreamedRequest): Promise<StreamedResponse> {
+    const { plan, gone, timeoutMs } = this.#context
+    const url = parseUrl(text)
+    const target = findUrlTarget(url, plan)
+    const headers = target.task === null ? [] : this.#describeCaller()
+    const over = AbortSignal.any([gone, request.signal])
+    const limit = (ms: number | null): number => Math.min(ms ?? timeoutMs, timeoutMs)
+    const { connectMs, firstByteMs, betweenBytesMs } = request.timeouts
+    const { host } = url
+    const connection = await within(host, limit(connectMs), over, (signal) =>
+      dial(target, plan, signal),
+    )
+    const answer = await within(host, limit(firstByteMs), over, (signal) =>
+      exchangeOver(connection, request, {
+        host,
+        target: `${url.pathname}${url.search}`,
+        headers,
+        signal,
+        betweenBytesMs: limit(betweenBytesMs),
+      }),
+    )
+    onAbort(over, () => answer.body.close())
+    return answer
   }
 
   async requestTask(
@@ -83,17 +111,15 @@ export class Outside {
   ): Promise<IncomingResponse> {
     const { plan, gone, timeoutMs, inputBytesMax } = this.#context
     const headers = target.task === null ? [] : this.#describeCaller()
-    const timeout = AbortSignal.timeout(timeoutMs)
-    const signal = AbortSignal.any([gone, timeout])
-    try {
+    return await within(host, timeoutMs, gone, async (signal) => {
       const connection = await dial(target, plan, signal)
-      const answerBytesMax = Math.min(request.answerBytesMax, inputBytesMax)
-      const limited = { ...request, answerBytesMax }
-      return await exchangeOver(connection, limited, { host, target: path, headers, signal })
-    } catch (thrown) {
-      if (timeout.aborted) throw timedOut(host, timeoutMs)
-      throw thrown
-    }
+      const options = { host, target: path, headers, signal, betweenBytesMs: timeoutMs }
+      const pieces = { ...request, body: wholeBody(request.body) }
+      const { status, rawHeaders, body } = await exchangeOver(connection, pieces, options)
+      onAbort(signal, () => body.close())
+      const whole = await body.readAll(Math.min(request.answerBytesMax, inputBytesMax))
+      return { status, rawHeaders, body: whole }
+    })
   }
 
   /** For tasks alone: nobody outside is told of them. @throws QuiverError `failed_precondition/CALL_TOO_DEEP` */
@@ -162,7 +188,44 @@ function readFailure(text: string): readonly [reason: string, message: string] {
   }
 }
 
-function timedOut(host: string, timeoutMs: number): QuiverError {
-  const message = `${host} did not answer within ${timeoutMs} ms`
-  return new QuiverError('deadline_exceeded', 'TARGET_TIMEOUT', message)
+/** @throws QuiverError `invalid_argument/URL_INVALID` */
+function parseUrl(text: string): URL {
+  const url = URL.parse(text)
+  if (url !== null) return url
+  throw new QuiverError('invalid_argument', 'URL_INVALID', `"${text.slice(0, 200)}" is no URL`)
+}
+
+/** @throws QuiverError `deadline_exceeded/TARGET_TIMEOUT`, or the reason of `gone` */
+async function within<T>(
+  host: string,
+  timeoutMs: number,
+  gone: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const timeout = AbortSignal.timeout(timeoutMs)
+  try {
+    return await work(AbortSignal.any([gone, timeout]))
+  } catch (thrown) {
+    if (gone.aborted) throw gone.reason
+    throw timeout.aborted ? timedOut(host, timeoutMs) : thrown
+  }
+}
+
+function onAbort(signal: AbortSignal, act: () => void): void {
+  if (signal.aborted) act()
+  else signal.addEventListener('abort', act, { once: true })
+}
+
+function wholeBody(bytes: Uint8Array): OutgoingPieces {
+  let rest: Uint8Array | null = bytes.length === 0 ? null : bytes
+  return {
+    length: bytes.length,
+    trailers: [],
+    next: () => {
+      const piece = rest
+      rest = null
+      return Promise.resolve(piece)
+    },
+    close: () => {},
+  }
 }

@@ -1,5 +1,6 @@
 /** One instance of a component on a serving thread: made for a request, or before there is one. */
 
+import { QuiverError } from '../../core/error.ts'
 import { CallRate } from '../call-rate.ts'
 import type { ComponentInstance } from '../component/instance.ts'
 import type { LiftPlan } from '../component/plan.ts'
@@ -26,6 +27,8 @@ export class ComponentGuest implements Disposable {
   readonly #memories: readonly WebAssembly.Memory[]
   #exchange: Exchange | undefined
   #host: RequestHost | undefined
+  /** Ends what it has asked for outside; made with the first such request. */
+  #ended: AbortController | undefined
 
   /**
    * @param expectedBytes  of memory that it begins with, as far as that is known
@@ -76,6 +79,7 @@ export class ComponentGuest implements Disposable {
   [Symbol.dispose](): void {
     this.#instance.close()
     this.#share?.close()
+    this.#ended?.abort(abandoned())
   }
 
   #options(stdio: Stdio): WorldOptions {
@@ -87,7 +91,10 @@ export class ComponentGuest implements Disposable {
       stderr: { write: (bytes) => log('stderr', bytes) },
       filesMax: plan.limits.files,
       answerBytesMax: plan.limits.outputBytes,
-      send: async (url, request) => await this.#openHost().fetch(url, request),
+      send: async (url, request) => {
+        const { signal } = (this.#ended ??= new AbortController())
+        return await this.#openHost().open(url, { ...request, signal })
+      },
       log: (level, context, message) => {
         const text = context === '' ? message : `${context}: ${message}`
         const known = LEVELS.find((one) => one === level) ?? 'error'
@@ -100,4 +107,9 @@ export class ComponentGuest implements Disposable {
     if (this.#exchange === undefined) throw new Error('a guest reaches out before its request')
     return (this.#host ??= new RequestHost(this.#guest, this.#exchange, NOTHING))
   }
+}
+
+function abandoned(): QuiverError {
+  const message = 'the guest ended before its request to another server did'
+  return new QuiverError('canceled', 'REQUEST_ABANDONED', message)
 }

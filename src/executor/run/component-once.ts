@@ -12,6 +12,7 @@ import { World } from '../wasi02/world.ts'
 import { isError } from './component-result.ts'
 import { Memories } from './memories.ts'
 import type { OnceGuest, Stdio } from './once.ts'
+import { Reach } from './reach.ts'
 
 /** It runs alone, and as long as its run may. */
 const UNWATCHED = { turns: null, count: () => null }
@@ -27,16 +28,25 @@ export async function openComponentOnce(
   const prepared = await prepareComponent(bytes, entry, limits)
   const memories = prepared.given.map((size) => size && new Memories(size))
   const program = new ComponentProgram(prepared, memories, findHostFunction)
+  const write = (text: string): void => void outside.stderr.write(Buffer.from(text))
+  // Whoever waits for the run ends its process, and all of this with it.
+  const { signal } = new AbortController()
+  const reach = new Reach({
+    plan,
+    chain: [],
+    requestId: undefined,
+    gone: signal,
+    log: (text) => write(`quiver: ${text}\n`),
+  })
   const world = new World({
     ...outside,
     args: [plan.argv0, ...plan.args],
     env: plan.env,
     filesMax: plan.limits.files,
     answerBytesMax: plan.limits.outputBytes,
-    log: (level, context, message) => {
-      const text = Buffer.from(`${level}: ${context === '' ? '' : `${context}: `}${message}\n`)
-      void outside.stderr.write(text)
-    },
+    send: async (url, request) => await reach.open(url, { ...request, signal }),
+    log: (level, context, message) =>
+      write(`${level}: ${context === '' ? '' : `${context}: `}${message}\n`),
   })
   const run = liftedFunction(prepared.plan, entry)
   const instance = program.instantiate(world, UNWATCHED)

@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { request as httpRequest, type IncomingMessage } from 'node:http'
+import {
+  createServer as createHttpServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
-import { after, before, test } from 'node:test'
+import { after, before, suite, test, type TestContext } from 'node:test'
 
-import { CAT, ECHO, handler, HELLO } from '../../../tests/fixtures/component-texts.ts'
+import { CAT, ECHO, FORWARD, handler, HELLO } from '../../../tests/fixtures/component-texts.ts'
 import {
   compileComponent,
   type ComponentText,
@@ -149,6 +155,94 @@ test('a body that comes while the guest waits is answered as it comes', async ()
   request.end('second')
   const [second] = await once(response ?? assert.fail(), 'data')
   assert.equal(String(second), 'second')
+})
+
+interface Forwarded {
+  readonly served: Served
+  readonly headers: { readonly host: string }
+}
+
+async function forward(t: TestContext, onRequest: RequestListener): Promise<Forwarded> {
+  const server = createHttpServer(onRequest)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const address = server.address()
+  assert(typeof address === 'object' && address !== null)
+  const hosts = [{ host: '127.0.0.1', port: address.port }]
+  const outside = { ...NO_OUTSIDE, hosts }
+  const limits = { ...PLAN.limits, outputBytes: 64 * MIB }
+  const served = await serve(FORWARD, { ...PLAN, outside, limits })
+  t.after(() => served[Symbol.asyncDispose]())
+  return { served, headers: { host: `127.0.0.1:${address.port}` } }
+}
+
+suite('a request that a guest sends on', () => {
+  test('has bodies in both directions, as they come', async (t) => {
+    const pieces: string[] = []
+    const arrived = Promise.withResolvers<ServerResponse>()
+    const { served, headers } = await forward(t, (request, response) => {
+      request.on('data', (piece: Buffer) => {
+        pieces.push(piece.toString())
+        arrived.resolve(response)
+      })
+      request.on('end', () => response.write('third'))
+    })
+    const request = httpRequest({ port: served.port, method: 'POST', headers, agent: false })
+    request.write('first')
+    // The server has the first piece while the second has not been sent.
+    const answer = await arrived.promise
+    assert.deepEqual(pieces, ['first'])
+    request.end('second')
+    const [response]: IncomingMessage[] = await once(request, 'response')
+    const [third] = await once(response ?? assert.fail(), 'data')
+    assert.equal(String(third), 'third')
+    assert.equal(pieces.join(''), 'firstsecond')
+    answer.end('fourth')
+    const [fourth] = await once(response ?? assert.fail(), 'data')
+    assert.equal(String(fourth), 'fourth')
+  })
+
+  test('may be larger than all that a guest may hold', async (t) => {
+    let received = 0
+    const { served, headers } = await forward(t, (request, response) => {
+      request.on('data', ({ length }: Buffer) => (received += length))
+      request.on('end', () => response.end(Buffer.alloc(24 * MIB, 'y')))
+    })
+    const parts = Array.from({ length: 24 }, () => 'z'.repeat(MIB))
+    const [response, body] = await ask(served, { method: 'POST', headers, parts })
+    assert.equal(response.statusCode, 200)
+    assert.deepEqual([received, body.length], [24 * MIB, 24 * MIB])
+  })
+
+  test('fails when the server breaks the connection, before and within the answer', async (t) => {
+    let isBegun = false
+    const { served, headers } = await forward(t, (request, response) => {
+      if (isBegun) response.write('begun', () => request.socket.destroy())
+      else request.socket.destroy()
+    })
+    const [refused] = await ask(served, { method: 'POST', headers })
+    assert.equal(refused.statusCode, 502)
+    isBegun = true
+    await assert.rejects(ask(served, { method: 'POST', headers }), { code: 'ECONNRESET' })
+  })
+
+  test('is ended with the guest', async (t) => {
+    const begun = Promise.withResolvers<IncomingMessage>()
+    const { served, headers } = await forward(t, (request) => begun.resolve(request))
+    const request = httpRequest({ port: served.port, method: 'POST', headers, agent: false })
+    request.on('error', () => {})
+    request.write('first')
+    const atServer = await begun.promise
+    atServer.on('error', () => {})
+    const closed = Promise.withResolvers<void>()
+    atServer.socket.on('close', closed.resolve)
+    request.destroy()
+    await closed.promise
+  })
 })
 
 test('a command is run for each request', async () => {

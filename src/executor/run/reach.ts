@@ -4,6 +4,7 @@ import { QuiverError } from '../../core/error.ts'
 import type { IncomingResponse, OutgoingRequest, TaskCall, TaskResult } from '../guest-host.ts'
 import type { Outside } from '../outgoing/outside.ts'
 import type { ModulePlan } from '../protocol.ts'
+import type { StreamedRequest, StreamedResponse } from '../streaming.ts'
 
 export interface ReachContext {
   readonly plan: ModulePlan
@@ -28,6 +29,10 @@ export class Reach {
     return await this.#ask((outside) => outside.fetch(url, request))
   }
 
+  async open(url: string, request: StreamedRequest): Promise<StreamedResponse> {
+    return await this.#ask((outside) => outside.open(url, request))
+  }
+
   async requestTask(
     task: string,
     path: string,
@@ -41,7 +46,7 @@ export class Reach {
   }
 
   async #ask<T>(ask: (outside: Outside) => Promise<T>): Promise<T> {
-    this.#outside ??= this.#open()
+    this.#outside ??= this.#load()
     try {
       return await ask(await this.#outside)
     } catch (thrown) {
@@ -53,7 +58,7 @@ export class Reach {
   }
 
   /** Loaded by the first guest of a thread that needs it: an HTTP client takes longer to load than all else here. */
-  async #open(): Promise<Outside> {
+  async #load(): Promise<Outside> {
     const { Outside } = await import('../outgoing/outside.ts')
     const { plan, chain, requestId, gone } = this.#context
     const { requestTimeoutMs, inputBytes } = plan.limits

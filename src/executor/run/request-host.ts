@@ -14,6 +14,7 @@ import type {
 import type { Exchange } from '../http/exchange.ts'
 import type { RequestHead } from '../http/request-head.ts'
 import type { ModulePlan } from '../protocol.ts'
+import type { StreamedRequest, StreamedResponse } from '../streaming.ts'
 
 import { Reach } from './reach.ts'
 import type { Guest } from './runner.ts'
@@ -63,6 +64,11 @@ export class RequestHost implements GuestHost {
 
   async fetch(url: string, request: OutgoingRequest): Promise<IncomingResponse> {
     return await this.#reachOut().fetch(url, request)
+  }
+
+  /** For components, whose bodies go through as they come. */
+  async open(url: string, request: StreamedRequest): Promise<StreamedResponse> {
+    return await this.#reachOut().open(url, request)
   }
 
   async requestTask(

@@ -11,6 +11,8 @@ import { InputStream, OutputStream, Pollable } from './io.ts'
 export interface BodySource extends ByteSource {
   /** Known once all of the body was read; empty until then. */
   readonly trailers: RawHeaders
+  /** The guest wants no more of it. */
+  close?(): void
 }
 
 /** Where a body goes that a guest writes. */
@@ -34,6 +36,10 @@ export class IncomingBody {
     if (this.#isTaken) throw new Failure()
     this.#isTaken = true
     return new InputStream({ read: (bytesMax) => this.source.read(bytesMax) })
+  }
+
+  drop(): void {
+    this.source.close?.()
   }
 }
 
@@ -59,6 +65,10 @@ export class FutureTrailers {
     const { trailers } = this.#source
     const fields = trailers.length === 0 ? undefined : new Fields(trailers, true)
     return { tag: 'ok', val: { tag: 'ok', val: fields } }
+  }
+
+  drop(): void {
+    this.#source.close?.()
   }
 }
 

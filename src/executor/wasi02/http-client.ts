@@ -1,36 +1,28 @@
-/** Outgoing requests of `wasi:http`: written whole, sent by whoever made the world, answered whole. */
+/** Outgoing requests of `wasi:http`: bodies go through as they come, in both directions, by whoever made the world. */
 
-import { QuiverError, type Code } from '../../core/error.ts'
 import { Failure } from '../component/function-codec.ts'
-import type { IncomingResponse as Answer, OutgoingRequest as Question } from '../guest-host.ts'
-import type { RawHeaders } from '../http/exchange.ts'
+import type { StreamedRequest, StreamedResponse, StreamTimeouts } from '../streaming.ts'
 
-import { type BodySink, IncomingBody, OutgoingBody } from './http-body.ts'
+import { type BodySource, IncomingBody, OutgoingBody } from './http-body.ts'
+import { errorCodeOf, HttpBroken, type Tagged } from './http-errors.ts'
 import { Fields } from './http-fields.ts'
-import type { Tagged } from './http-server.ts'
+import { RequestBody } from './http-request-body.ts'
 import { Pollable } from './io.ts'
 import type { World } from './world.ts'
 
-/** Rejects with a `QuiverError`, as `GuestHost.fetch`. */
-export type SendRequest = (url: string, request: Question) => Promise<Answer>
+/** Rejects with a `QuiverError`. */
+export type SendRequest = (
+  url: string,
+  request: Omit<StreamedRequest, 'signal'>,
+) => Promise<StreamedResponse>
 
-const BODY_BYTES_MAX = 64 * 1024 * 1024
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 const FORBIDDEN_IN_PATH = /[\s\\#]/
 const AUTHORITY = /^[\w.~%!$&'()*+,;=:[\]-]+$/
 
-const ERRORS: { readonly [code in Code]?: Tagged } = {
-  permission_denied: { tag: 'HTTP-request-denied' },
-  not_found: { tag: 'destination-not-found' },
-  invalid_argument: { tag: 'HTTP-request-URI-invalid' },
-  deadline_exceeded: { tag: 'connection-timeout' },
-  resource_exhausted: { tag: 'HTTP-response-body-size' },
-  unavailable: { tag: 'destination-unavailable' },
-}
-
 export class OutgoingRequest {
   readonly headers: Fields
-  readonly body = new RequestBody()
+  readonly body: RequestBody
   method: Tagged = { tag: 'get' }
   scheme: Tagged | undefined
   authority: string | undefined
@@ -39,6 +31,7 @@ export class OutgoingRequest {
 
   constructor(headers: Fields) {
     this.headers = headers.freeze()
+    this.body = new RequestBody(this.headers.raw)
   }
 
   takeBody(): OutgoingBody {
@@ -71,20 +64,24 @@ export class OutgoingRequest {
   }
 
   /** @throws Failure with an error code */
-  send(world: World): FutureIncomingResponse {
+  send(world: World, options: RequestOptions | undefined): FutureIncomingResponse {
     const { send } = world
     if (send === undefined) throw new Failure({ tag: 'HTTP-request-denied' })
     const url = this.#url()
-    if (!this.#isBodyTaken) this.body.finish()
-    return new FutureIncomingResponse(this.#send(send, url))
-  }
-
-  async #send(send: SendRequest, url: string): Promise<Answer> {
-    const method =
-      this.method.tag === 'other' ? String(this.method.val) : this.method.tag.toUpperCase()
-    const body = await this.body.complete
-    const rawHeaders = withoutLength(this.headers.raw)
-    return await send(url, { method, rawHeaders, body, answerBytesMax: BODY_BYTES_MAX })
+    const { method, body } = this
+    if (!this.#isBodyTaken) body.finish([])
+    const free = takeSlot(world)
+    const release = (): void => {
+      free()
+      body.close()
+    }
+    const answer = send(url, {
+      method: method.tag === 'other' ? String(method.val) : method.tag.toUpperCase(),
+      rawHeaders: this.headers.raw,
+      body,
+      timeouts: (options ?? new RequestOptions()).timeouts,
+    })
+    return new FutureIncomingResponse(answer, release)
   }
 
   #url(): string {
@@ -96,45 +93,14 @@ export class OutgoingRequest {
   }
 }
 
-function withoutLength(headers: RawHeaders): RawHeaders {
-  const kept: string[] = []
-  for (let index = 0; index < headers.length; index += 2) {
-    const [name = '', value = ''] = headers.slice(index, index + 2)
-    if (name.toLowerCase() !== 'content-length') kept.push(name, value)
-  }
-  return kept
-}
-
-class RequestBody implements BodySink {
-  readonly #complete = Promise.withResolvers<Uint8Array>()
-  readonly #parts: Uint8Array[] = []
-  #bytes = 0
-
-  constructor() {
-    // Nobody may be waiting for it.
-    this.#complete.promise.catch(() => {})
-  }
-
-  get complete(): Promise<Uint8Array> {
-    return this.#complete.promise
-  }
-
-  write(bytes: Uint8Array): void {
-    this.#bytes += bytes.length
-    if (this.#bytes > BODY_BYTES_MAX) {
-      const message = `a request body is longer than ${BODY_BYTES_MAX} bytes`
-      throw new QuiverError('resource_exhausted', 'BUFFERS_TOO_LARGE', message)
-    }
-    this.#parts.push(bytes)
-  }
-
-  finish(): void {
-    this.#complete.resolve(Buffer.concat(this.#parts, this.#bytes))
-  }
-
-  abandon(): void {
-    const message = 'the body of the request was not finished'
-    this.#complete.reject(new QuiverError('canceled', 'REQUEST_ABANDONED', message))
+/** An exchange that is not over counts as an open file. */
+function takeSlot(world: World): () => void {
+  if (world.filesLeft === 0) throw new Failure({ tag: 'connection-limit-reached' })
+  world.filesLeft--
+  let isTaken = true
+  return () => {
+    if (isTaken) world.filesLeft++
+    isTaken = false
   }
 }
 
@@ -142,13 +108,18 @@ export class FutureIncomingResponse {
   readonly #settled: Promise<void>
   #result: Tagged | undefined
   #isTaken = false
+  #isDropped = false
 
-  constructor(answer: Promise<Answer>) {
+  /** @param release  once the exchange is over */
+  constructor(answer: Promise<StreamedResponse>, release: () => void) {
     this.#settled = answer.then(
       (response) => {
-        this.#result = { tag: 'ok', val: new IncomingResponse(response) }
+        const val = new IncomingResponse(response, release)
+        this.#result = { tag: 'ok', val }
+        if (this.#isDropped) val.drop()
       },
       (thrown: unknown) => {
+        release()
         this.#result = { tag: 'err', val: errorCodeOf(thrown) }
       },
     )
@@ -167,43 +138,87 @@ export class FutureIncomingResponse {
     this.#isTaken = true
     return { tag: 'ok', val: this.#result }
   }
-}
 
-function errorCodeOf(thrown: unknown): Tagged {
-  const error = QuiverError.from(thrown)
-  return ERRORS[error.code] ?? { tag: 'internal-error', val: error.message }
+  drop(): void {
+    if (this.#isTaken) return
+    this.#isDropped = true
+    const { val } = this.#result ?? {}
+    if (val instanceof IncomingResponse) val.drop()
+  }
 }
 
 export class IncomingResponse {
-  readonly #answer: Answer
+  readonly status: number
+  readonly headers: Fields
+  readonly #body: AnswerSource
   #isConsumed = false
 
-  constructor(answer: Answer) {
-    this.#answer = answer
-  }
-
-  get status(): number {
-    return this.#answer.status
-  }
-
-  get headers(): Fields {
-    return new Fields(this.#answer.rawHeaders, true)
+  constructor({ status, rawHeaders, body }: StreamedResponse, release: () => void) {
+    this.status = status
+    this.headers = new Fields(rawHeaders, true)
+    this.#body = new AnswerSource(body, release)
   }
 
   consume(): IncomingBody {
     if (this.#isConsumed) throw new Failure()
     this.#isConsumed = true
-    let rest: Uint8Array | null = this.#answer.body
-    const read = (): Uint8Array | null => {
-      const taken = rest
-      rest = null
-      return taken === null || taken.length === 0 ? null : taken
-    }
-    return new IncomingBody({ read, trailers: [] })
+    return new IncomingBody(this.#body)
+  }
+
+  drop(): void {
+    if (!this.#isConsumed) this.#body.close()
   }
 }
 
-/** Waits no longer than the platform does, whatever the guest asks for. */
+/** What breaks is an error of the stream, and not the end of the guest. */
+class AnswerSource implements BodySource {
+  readonly #body: StreamedResponse['body']
+  readonly #release: () => void
+
+  constructor(body: StreamedResponse['body'], release: () => void) {
+    this.#body = body
+    this.#release = release
+  }
+
+  get trailers(): readonly string[] {
+    return this.#body.trailers
+  }
+
+  async read(bytesMax: number): Promise<Uint8Array | null> {
+    try {
+      const piece = await this.#body.read(bytesMax)
+      if (piece === null) this.#release()
+      return piece
+    } catch (thrown) {
+      this.#release()
+      throw new HttpBroken(errorCodeOf(thrown), thrown)
+    }
+  }
+
+  close(): void {
+    this.#body.close()
+    this.#release()
+  }
+}
+
+const NANOSECONDS_PER_MILLISECOND = 1_000_000n
+
 export class RequestOptions {
-  readonly timeouts = new Map<string, bigint>()
+  /** In nanoseconds, by the names of the options. Nobody waits longer than the platform does. */
+  readonly durations = new Map<string, bigint>()
+
+  get timeouts(): StreamTimeouts {
+    return {
+      connectMs: this.#milliseconds('connect-timeout'),
+      firstByteMs: this.#milliseconds('first-byte-timeout'),
+      betweenBytesMs: this.#milliseconds('between-bytes-timeout'),
+    }
+  }
+
+  #milliseconds(name: string): number | null {
+    const duration = this.durations.get(name)
+    return duration === undefined
+      ? null
+      : Math.max(1, Number(duration / NANOSECONDS_PER_MILLISECOND))
+  }
 }

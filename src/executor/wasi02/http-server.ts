@@ -5,12 +5,8 @@ import { Failure } from '../component/function-codec.ts'
 import type { Exchange, RawHeaders } from '../http/exchange.ts'
 
 import { type BodySink, IncomingBody, OutgoingBody } from './http-body.ts'
+import type { Tagged } from './http-errors.ts'
 import { Fields } from './http-fields.ts'
-
-export interface Tagged {
-  readonly tag: string
-  readonly val?: unknown
-}
 
 /** What is written before there is an exchange to write to, or in one go, is held. */
 const HELD_BYTES_MAX = 256 * 1024

@@ -9,13 +9,10 @@ import {
   OutgoingRequest,
   RequestOptions,
 } from './http-client.ts'
+import { HttpBroken, type Tagged } from './http-errors.ts'
 import { FIELDS, type Fields } from './http-fields.ts'
-import {
-  type IncomingRequest,
-  OutgoingResponse,
-  type ResponseOutparam,
-  type Tagged,
-} from './http-server.ts'
+import { type IncomingRequest, OutgoingResponse, type ResponseOutparam } from './http-server.ts'
+import type { IoError } from './io.ts'
 import type { World } from './world.ts'
 
 type Interface = Readonly<Record<string, HostCall<World>>>
@@ -83,14 +80,14 @@ const REQUEST: Interface = {
 
 function optionFunctions(name: string): Interface {
   return {
-    [`[method]request-options.${name}`]: (_world, it: RequestOptions) => it.timeouts.get(name),
+    [`[method]request-options.${name}`]: (_world, it: RequestOptions) => it.durations.get(name),
     [`[method]request-options.set-${name}`]: (
       _world,
       it: RequestOptions,
       timeout: bigint | undefined,
     ) => {
-      if (timeout === undefined) it.timeouts.delete(name)
-      else it.timeouts.set(name, timeout)
+      if (timeout === undefined) it.durations.delete(name)
+      else it.durations.set(name, timeout)
     },
   }
 }
@@ -104,10 +101,11 @@ export const HTTP_TYPES: Interface = {
   ...optionFunctions('connect-timeout'),
   ...optionFunctions('first-byte-timeout'),
   ...optionFunctions('between-bytes-timeout'),
-  // No error of a stream here has more to say.
-  'http-error-code': () => undefined,
+  'http-error-code': (_world, { cause }: IoError) =>
+    cause instanceof HttpBroken ? cause.errorCode : undefined,
 }
 
 export const OUTGOING_HANDLER: Interface = {
-  handle: (world, request: OutgoingRequest) => request.send(world),
+  handle: (world, request: OutgoingRequest, options: RequestOptions | undefined) =>
+    request.send(world, options),
 }
