@@ -141,17 +141,16 @@ static void close_all(const int *fds, size_t count) {
 
 /* ---- sockets -------------------------------------------------------------------------------------------------- */
 
-static int open_seqpacket(void) {
-  return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+static int open_unix(int type) {
+  return socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-/* connectSeqpacket(path): fd */
-static napi_value connect_seqpacket(napi_env env, napi_callback_info info) {
+static napi_value connect_unix(napi_env env, napi_callback_info info, int type) {
   napi_value argument;
   struct sockaddr_un address;
   if (!read_arguments(env, info, 1, &argument) || !read_address(env, argument, &address))
     return NULL;
-  int fd = open_seqpacket();
+  int fd = open_unix(type);
   if (fd < 0)
     return throw_errno(env, errno, "socket");
   /* A unix socket connects at once or not at all: EAGAIN says that the backlog is full. */
@@ -160,6 +159,16 @@ static napi_value connect_seqpacket(napi_env env, napi_callback_info info) {
   int number = errno;
   close(fd);
   return throw_errno(env, number, "connect");
+}
+
+/* connectSeqpacket(path): fd */
+static napi_value connect_seqpacket(napi_env env, napi_callback_info info) {
+  return connect_unix(env, info, SOCK_SEQPACKET);
+}
+
+/* connectStream(path): fd */
+static napi_value connect_stream(napi_env env, napi_callback_info info) {
+  return connect_unix(env, info, SOCK_STREAM);
 }
 
 /* listenSeqpacket(path, mode): fd */
@@ -171,7 +180,7 @@ static napi_value listen_seqpacket(napi_env env, napi_callback_info info) {
     return NULL;
   if (napi_get_value_uint32(env, arguments[1], &mode) != napi_ok || mode > 0777)
     return throw_type(env, "a mode is between 0 and 0o777");
-  int fd = open_seqpacket();
+  int fd = open_unix(SOCK_SEQPACKET);
   if (fd < 0)
     return throw_errno(env, errno, "socket");
   /* On the unbound socket fchmod decides how bind creates the file, so it is never open wider for a moment. */
@@ -607,6 +616,7 @@ NAPI_MODULE_INIT() {
     napi_callback function;
   } functions[] = {
       {"connectSeqpacket", connect_seqpacket},
+      {"connectStream", connect_stream},
       {"listenSeqpacket", listen_seqpacket},
       {"acceptSeqpacket", accept_seqpacket},
       {"receive", receive},

@@ -32,6 +32,7 @@ type WatchHandle = object
 /** What `native/fds/fds.c` exports. */
 interface Native {
   readonly connectSeqpacket: (path: string) => number
+  readonly connectStream: (path: string) => number
   readonly listenSeqpacket: (path: string, mode: number) => number
   readonly acceptSeqpacket: (listener: number) => number | undefined
   readonly receive: (fd: number, bytesMax: number) => Message | 'end' | undefined
@@ -63,6 +64,14 @@ let loaded: Native | undefined
  */
 export function connectSeqpacket(path: string): number {
   return native().connectSeqpacket(path)
+}
+
+/**
+ * Connects to a listening SOCK_STREAM socket, as `connectSeqpacket` does. For a peer that takes descriptors among its bytes:
+ * to read and write, give the descriptor to a `net.Socket`, whose it then is, and `send` what has descriptors beside it.
+ */
+export function connectStream(path: string): number {
+  return native().connectStream(path)
 }
 
 /**
@@ -98,7 +107,7 @@ export function lostMessageBytes(thrown: unknown): Buffer | undefined {
 }
 
 /**
- * Sends one message, whole or not at all. The descriptors stay open here: the receiver gets its own.
+ * Sends one message, whole or not at all (of a stream perhaps a part, when it is long). The descriptors stay open here: the receiver gets its own.
  *
  * @param fds  at most 253
  * @returns    false when the socket is full: try again when it is writable
