@@ -17,9 +17,6 @@
 /* The fourth one. */
 #define IS_RECURSION_THERE 0x80
 
-/* Programs that keep an answer ask again soon: who was not asked about for long is forgotten when room is needed. */
-#define TTL_S 60
-
 static uint16_t read_u16(const uint8_t *bytes) {
   return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
@@ -67,7 +64,11 @@ int dns_read(const uint8_t *bytes, size_t length, struct dns_question *out) {
   return read_u16(bytes + at + 2) == CLASS_IN ? DNS_NO_ERROR : DNS_REFUSED;
 }
 
-size_t dns_write(const uint8_t *query, const struct dns_question *question, int code, const struct in_addr *address,
+static void write_u32(uint8_t *bytes, uint32_t value) {
+  for (int at = 0; at < 4; at++) bytes[at] = (uint8_t)(value >> (24 - 8 * at));
+}
+
+size_t dns_write(const uint8_t *query, const struct dns_question *question, int code, const struct dns_addresses *addresses,
                  uint8_t out[DNS_ANSWER_BYTES_MAX]) {
   size_t length = question->length;
   memcpy(out, query, length);
@@ -76,10 +77,13 @@ size_t dns_write(const uint8_t *query, const struct dns_question *question, int 
   /* glibc takes an empty answer without this for a referral, and asks the next server. */
   out[3] = (uint8_t)(IS_RECURSION_THERE | code);
   out[5] = length > HEADER_BYTES;
-  if (address == NULL) return length;
-  static const uint8_t record[] = {0xc0, HEADER_BYTES, 0, DNS_TYPE_A, 0, CLASS_IN, 0, 0, 0, TTL_S, 0, 4};
-  out[7] = 1;
-  memcpy(out + length, record, sizeof record);
-  memcpy(out + length + sizeof record, &address->s_addr, 4);
-  return length + sizeof record + 4;
+  out[7] = (uint8_t)addresses->count;
+  for (size_t at = 0; at < addresses->count; at++) {
+    static const uint8_t record[] = {0xc0, HEADER_BYTES, 0, DNS_TYPE_A, 0, CLASS_IN, 0, 0, 0, 0, 0, 4};
+    memcpy(out + length, record, sizeof record);
+    write_u32(out + length + 6, addresses->ttl_s);
+    memcpy(out + length + sizeof record, &addresses->list[at].s_addr, 4);
+    length += sizeof record + 4;
+  }
+  return length;
 }

@@ -11,8 +11,9 @@
 
 #include "relay.h"
 
-/* No answer of ours is longer: header, the longest question, one record. So none is ever cut off, and nobody needs TCP. */
-#define DNS_ANSWER_BYTES_MAX (12 + 255 + 4 + 16)
+/* So many addresses that no answer has more than the 512 bytes that everybody takes: none is cut off, and nobody needs TCP. */
+#define DNS_ADDRESSES_MAX 12
+#define DNS_ANSWER_BYTES_MAX (12 + 255 + 4 + DNS_ADDRESSES_MAX * 16)
 
 enum {
   DNS_TYPE_A = 1,
@@ -39,8 +40,15 @@ struct dns_question {
 /* DNS_NO_ERROR; another code, with which to answer; or -1 for what deserves no answer: it is too short, or one itself. */
 int dns_read(const uint8_t *bytes, size_t length, struct dns_question *out);
 
-/* The answer to `query`, as `dns_read` took it. With an address it has one A record. Its length. */
-size_t dns_write(const uint8_t *query, const struct dns_question *question, int code, const struct in_addr *address,
+/* What there is to say about a name. */
+struct dns_addresses {
+  struct in_addr list[DNS_ADDRESSES_MAX];
+  size_t count;
+  uint32_t ttl_s;
+};
+
+/* The answer to `query`, as `dns_read` took it, with one A record for each address. Its length. */
+size_t dns_write(const uint8_t *query, const struct dns_question *question, int code, const struct dns_addresses *addresses,
                  uint8_t out[DNS_ANSWER_BYTES_MAX]);
 
 #endif

@@ -21,6 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "bridge.h"
 #include "network.h"
 #include "protocol.h"
 #include "spec.h"
@@ -70,7 +71,7 @@ static void check_keys(const struct spec *spec) {
       "id",    "dir",     "socket",  "stream_gid", "uid",    "gid",       "cgroup", "task_cgroup", "egress",
       "lend",  "bwrap",   "netns",   "arg",        "program", "env",      "workdir", "port",       "rlimit",
       "relay", "wildcard", "dns",    "token",      "hold",   "stdin",     "terminal", "copy",       "seccomp",
-      "log_bytes"};
+      "log_bytes", "bridge_port", "bridge", "switch", "mac", "address", "gateway", "names", "dns_others"};
   static const char *const needed[] = {"id", "dir", "socket", "bwrap", "program", "arg"};
   for (size_t at = 0; at < spec->count; at++) {
     size_t key = 0, end = sizeof known / sizeof *known;
@@ -186,6 +187,26 @@ static void seal_spec(const struct spec *spec) {
   place(FD_SPEC, memory, "memfd", "the specification");
 }
 
+/*
+ * The namespace of the bridge is held open by PID 1 too: a switch lives as long as somebody who is connected to it, and is found
+ * again by that.
+ */
+static int open_outside(const struct spec *spec) {
+  const char *given = spec_get(spec, "switch");
+  if (given != NULL) place(FD_SWITCH, open(given, O_RDONLY | O_CLOEXEC), "switch", given);
+  int fd = given == NULL ? open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC) : places[FD_SWITCH - FD_SPEC];
+  if (fd < 0) fail("switch", errno, "the network namespace");
+  return fd;
+}
+
+static void make_network(const struct spec *spec) {
+  const char *about;
+  int has_bridge = spec_get(spec, "bridge_port") != NULL;
+  int outside = has_bridge ? open_outside(spec) : -1;
+  if (network_unshare() < 0 || network_add_addresses(spec) < 0) fail("netns", errno, "a network namespace");
+  if (has_bridge && bridge_attach(spec, outside, &about) < 0) fail("bridge", errno, "%s", about);
+}
+
 static void drop_privileges(const struct spec *spec) {
   if (spec_get(spec, "gid") != NULL) {
     gid_t gid = number_of(spec, "gid");
@@ -235,13 +256,13 @@ int launch_main(void) {
   check_wanted();
   make_out_folder(&spec);
   enter_cgroups(&spec);
-  const char *egress = spec_get(&spec, "egress"), *lend = spec_get(&spec, "lend");
+  const char *egress = spec_get(&spec, "egress"), *lend = spec_get(&spec, "lend"), *names = spec_get(&spec, "names");
   if (egress != NULL) place(FD_EGRESS, open(egress, O_PATH | O_DIRECTORY | O_CLOEXEC), "egress", egress);
   if (lend != NULL) place(FD_LEND, open(lend, O_PATH | O_CLOEXEC), "lend", lend);
+  if (names != NULL) place(FD_NAMES, open(names, O_PATH | O_DIRECTORY | O_CLOEXEC), "names", names);
   bind_sockets(&spec);
   seal_spec(&spec);
-  if (spec_get(&spec, "netns") != NULL && (network_unshare() < 0 || network_add_addresses(&spec) < 0))
-    fail("netns", errno, "a network namespace");
+  if (spec_get(&spec, "netns") != NULL) make_network(&spec);
   drop_privileges(&spec);
   become_bwrap(spec_vector(&spec, "bwrap"));
 }

@@ -1,7 +1,8 @@
-/* Which of ainit's four commands was asked for. */
+/* Which of ainit's five commands was asked for. */
 #include <stdio.h>
 #include <string.h>
 
+#include "bridge.h"
 #include "init.h"
 #include "launch.h"
 #include "protocol.h"
@@ -12,7 +13,8 @@ int main(int argc, char **argv) {
   if (strcmp(command, "launch") == 0 && argc == 2) return launch_main();
   if (strcmp(command, "init") == 0 && argc == 2) return init_main();
   if (strcmp(command, "supervise") == 0) return supervise_main(argc - 1, argv + 1);
+  if (strcmp(command, "bridge") == 0) return bridge_main(argc - 1, argv + 1);
   if (strcmp(command, "version") == 0 && argc == 2) return printf("%d\n", PROTOCOL_VERSION) > 0 ? 0 : 1;
-  fputs("usage: ainit launch | ainit supervise FILE | ainit version\n", stderr);
+  fputs("usage: ainit launch | ainit supervise FILE | ainit bridge … | ainit version\n", stderr);
   return 64;
 }

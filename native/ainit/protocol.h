@@ -34,9 +34,11 @@ enum {
   FD_EGRESS = 8,
   FD_LEND = 9,
   FD_CGROUPS = 10,
-  FD_END = 18,
+  FD_NAMES = 18,
+  FD_SWITCH = 19,
+  FD_END = 20,
 };
 
-#define CGROUPS_MAX (FD_END - FD_CGROUPS)
+#define CGROUPS_MAX (FD_NAMES - FD_CGROUPS)
 
 #endif

@@ -104,6 +104,8 @@ int relay_open(struct relay *relay, const union ip_address *address, const char 
   int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  /* For the instance itself: whoever is on a bridge with it reaches what it may reach by a manifest of his own, or not at all. */
+  setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof "lo");
   if (bind(fd, &address->any, is_v6 ? sizeof address->v6 : sizeof address->v4) == 0 && listen(fd, BACKLOG) == 0 &&
       source_open(&relay->source, fd, EPOLLIN, relay_ready) == 0) {
     relay->retry = (struct timer){.fire = retry_fired};

@@ -44,7 +44,7 @@ static void check_one(const uint8_t *message, size_t length, unsigned long count
   static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
   uint8_t *query = malloc(length), *answer = malloc(DNS_ANSWER_BYTES_MAX); /* exact, so that one byte too many is seen */
   struct dns_question question;
-  struct in_addr address = {htonl(INADDR_LOOPBACK)};
+  struct dns_addresses addresses = {.ttl_s = 2};
   if (length > 0) memcpy(query, message, length);
   int code = dns_read(query, length, &question);
   check(code >= -1 && code <= 5, "a code that there is not");
@@ -52,7 +52,8 @@ static void check_one(const uint8_t *message, size_t length, unsigned long count
   if (code >= 0) {
     check(strspn(question.name, letters) == strlen(question.name), "a name of other letters");
     check(question.length <= length && question.length <= 12 + 255 + 4, "a question that is too long");
-    size_t written = dns_write(query, &question, code, code == 0 ? &address : NULL, answer);
+    addresses.count = code == 0 ? (size_t)counts[1] % (DNS_ADDRESSES_MAX + 1) : 0;
+    size_t written = dns_write(query, &question, code, &addresses, answer);
     check(written <= DNS_ANSWER_BYTES_MAX && written >= 12, "an answer that is too long");
     check(memcmp(answer, query, 2) == 0 && (answer[2] & 0x80) != 0, "an answer to nothing");
   }

@@ -42,8 +42,9 @@ export interface QueryOptions {
 export interface Answer {
   readonly id: number
   readonly code: number
-  /** Of the only record. */
+  /** Of the last record. */
   readonly address: string | undefined
+  readonly records: number
   readonly question: string
 }
 
@@ -78,11 +79,12 @@ export function parseAnswer(line: string): Answer | undefined {
     labels.push(bytes.toString('latin1', at + 1, at + 1 + length))
     at += 1 + length
   }
-  const hasRecord = bytes.readUInt16BE(6) === 1
+  const records = bytes.readUInt16BE(6)
   return {
     id: bytes.readUInt16BE(0),
     code: bytes.readUInt8(3) & 15,
-    address: hasRecord ? [...bytes.subarray(-4)].join('.') : undefined,
+    address: records > 0 ? [...bytes.subarray(-4)].join('.') : undefined,
+    records,
     question: labels.join('.'),
   }
 }

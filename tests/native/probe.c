@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -69,6 +70,45 @@ static int connect_to(const char *address, int port) {
   if (result < 0) return perror("connect"), 1;
   while ((got = read(fd, bytes, sizeof bytes)) > 0)
     if (write(1, bytes, (size_t)got) < 0) return 1;
+  return 0;
+}
+
+/*
+ * dial ADDRESS PORT [DEVICE]: prints `ok` or why not, within 2 s. With a device it is sent there whatever the routes say, as
+ * everybody may ask for.
+ */
+static int dial(const char *address, int port, const char *device) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  struct timeval limit = {.tv_sec = 2};
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  inet_pton(AF_INET, address, &to.sin_addr);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  if (device != NULL && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0)
+    return perror("device"), 1;
+  if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0) return perror("connect"), 1;
+  puts("ok");
+  return 0;
+}
+
+/* become ADDRESS: what of it is allowed: another address, another hardware address, frames of one's own. */
+static int become(const char *address) {
+  struct ifreq request = {.ifr_name = "eth0"};
+  struct sockaddr_in wanted = {.sin_family = AF_INET};
+  int fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+  inet_pton(AF_INET, address, &wanted.sin_addr);
+  memcpy(&request.ifr_addr, &wanted, sizeof wanted);
+  if (ioctl(fd, SIOCSIFADDR, &request) == 0) puts("address");
+  request.ifr_hwaddr.sa_family = 1;
+  if (ioctl(fd, SIOCSIFHWADDR, &request) == 0) puts("mac");
+  if (socket(AF_PACKET, SOCK_RAW, 0) >= 0) puts("frames");
+  if (socket(AF_INET, SOCK_RAW, 1) >= 0) puts("packets");
+  if (setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof on) == 0) puts("transparent");
+  /* Anybody may bind to an address that is not his; sending from it is another thing. */
+  setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on);
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr = wanted.sin_addr};
+  to.sin_addr.s_addr ^= htonl(1);
+  if (bind(fd, (struct sockaddr *)&wanted, sizeof wanted) == 0 && sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof to) == 1)
+    puts("sent");
   return 0;
 }
 
@@ -250,6 +290,8 @@ int main(int argc, char **argv) {
   const char *name = argc < 2 ? "" : argv[1];
   if (strcmp(name, "serve") == 0 && argc == 4) return serve(argv[2], atoi(argv[3]));
   if (strcmp(name, "connect") == 0 && argc == 4) return connect_to(argv[2], atoi(argv[3]));
+  if (strcmp(name, "dial") == 0 && argc >= 4) return dial(argv[2], atoi(argv[3]), argv[4]);
+  if (strcmp(name, "become") == 0 && argc == 3) return become(argv[2]);
   if (strcmp(name, "ask") == 0 && argc == 5) return ask(argv[2], atoi(argv[3]), argv[4]);
   if (strcmp(name, "syscalls") == 0) return syscalls();
   if (strcmp(name, "pid1") == 0) return pid1();
