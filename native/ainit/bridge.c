@@ -1,241 +1,257 @@
-/* Channels and descriptors (bridge.h). */
+/*
+ * Interfaces on a bridge (bridge.h). Frames are let in from a port only with the address that the port was given, so an instance
+ * that should ever get to its interface can be nobody else; and frames for others are never flooded to it.
+ */
 #define _GNU_SOURCE
 #include "bridge.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <netinet/ether.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
-#define BRIDGES_MAX (MUX_HOST_CHANNELS_MAX + MUX_GUEST_CHANNELS_MAX)
-/* All that slow readers leave waiting. Whoever would make it more is cut off. */
-#define PENDING_BYTES_MAX (16u << 20)
+#include "netlink.h"
 
-static struct bridge bridges[BRIDGES_MAX];
-static unsigned used; /* entries beyond this were never used */
-static size_t pending_total;
+#define INSIDE "eth0"
+/* The headers of older machines lack it, and their kernels ignore it. */
+#define BRIDGE_PORT_LOCKED 39
 
-static size_t pull(struct channel *channel, uint8_t *to, size_t room);
-static void push(struct channel *channel, const uint8_t *bytes, size_t length);
-static void ended(struct channel *channel);
-static void reset(struct channel *channel);
-static void answered(struct channel *channel, int status);
+struct interface {
+  const char *port;
+  struct ether_addr mac;
+  struct in_addr address;
+  unsigned prefix_bits;
+  struct in_addr gateway;
+  int has_gateway;
+};
 
-static const struct channel_owner owner = {pull, push, ended, reset, answered};
-
-static struct bridge *bridge_of(struct channel *channel) {
-  return container_of(channel, struct bridge, channel);
-}
-
-static struct bridge *take_free(uint8_t kind) {
-  struct bridge *bridge = bridges;
-  while (bridge < bridges + used && bridge->kind != 0) bridge++;
-  errno = EAGAIN;
-  if (bridge == bridges + BRIDGES_MAX) return NULL;
-  if (bridge == bridges + used) used++;
-  *bridge = (struct bridge){.source = {.fd = -1}, .kind = kind, .bytes_left = UINT64_MAX};
-  return bridge;
-}
-
-static void release(struct bridge *bridge) {
-  channel_forget(&bridge->channel);
-  if (bridge->gone != NULL) bridge->gone(bridge);
-  source_close(&bridge->source);
-  pending_total -= bytes_length(&bridge->pending);
-  bytes_clear(&bridge->pending);
-  bridge->kind = 0;
-}
-
-/* Waits for what can be done next. With nothing to read and nothing to write, only for the other end's going. */
-static void want(struct bridge *bridge) {
-  uint32_t interest = 0;
-  int is_reading = !bridge->is_out_done && !bridge->channel.is_queued && bridge->channel.credit > 0;
-  if (is_reading) interest |= EPOLLIN;
-  if (bytes_length(&bridge->pending) > 0) interest |= EPOLLOUT;
-  if (bridge->is_out_done) interest |= EPOLLPRI;
-  source_want(&bridge->source, interest);
-}
-
-static void finish_if_done(struct bridge *bridge) {
-  if (bridge->is_out_done && bridge->is_in_done) release(bridge);
-  else want(bridge);
-}
-
-/* The descriptor is of no use any more, and the peer is told so at once. */
-static void abort_bridge(struct bridge *bridge) {
-  struct linger at_once = {.l_onoff = 1};
-  setsockopt(bridge->source.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  channel_reset(&bridge->channel);
-  release(bridge);
-}
-
-void bridge_close(struct bridge *bridge) {
-  abort_bridge(bridge);
-}
-
-/* Everything was taken, and nothing more will come. */
-static void end_input(struct bridge *bridge) {
-  if (!bridge->is_in_ended || bytes_length(&bridge->pending) > 0 || bridge->source.fd < 0) return;
-  shutdown(bridge->source.fd, SHUT_WR);
-  bridge->is_in_done = 1;
-}
-
-/* How much the descriptor took; -1: it is broken. */
-static ssize_t give(struct bridge *bridge, const uint8_t *bytes, size_t length) {
-  if (bridge->source.fd < 0) return 0;
-  if (length > bridge->bytes_left) return -1;
-  ssize_t written = write(bridge->source.fd, bytes, length);
-  if (written < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
-  if (bridge->bytes_left != UINT64_MAX) bridge->bytes_left -= (uint64_t)written;
-  channel_consumed(&bridge->channel, (size_t)written);
-  return written;
-}
-
-static void push(struct channel *channel, const uint8_t *bytes, size_t length) {
-  struct bridge *bridge = bridge_of(channel);
-  ssize_t given = bytes_length(&bridge->pending) > 0 ? 0 : give(bridge, bytes, length);
-  size_t left = length - (size_t)given;
-  if (given >= 0 && left == 0) return;
-  if (given < 0 || pending_total + left > PENDING_BYTES_MAX ||
-      bytes_append(&bridge->pending, bytes + given, left, MUX_CREDIT_BYTES) < 0) {
-    abort_bridge(bridge);
-    return;
-  }
-  pending_total += left;
-  want(bridge);
-}
-
-/* 0, or -1 when the bridge is gone. */
-static int flush(struct bridge *bridge) {
-  size_t length = bytes_length(&bridge->pending);
-  if (length == 0) return 0;
-  ssize_t given = give(bridge, bytes_first(&bridge->pending), length);
-  if (given < 0) {
-    abort_bridge(bridge);
-    return -1;
-  }
-  bytes_drop(&bridge->pending, (size_t)given);
-  pending_total -= (size_t)given;
-  end_input(bridge);
+static int read_address(const char *text, struct interface *out) {
+  char host[INET_ADDRSTRLEN];
+  unsigned long long bits;
+  const char *slash = text == NULL ? NULL : strchr(text, '/');
+  errno = EINVAL;
+  if (slash == NULL || (size_t)(slash - text) >= sizeof host) return -1;
+  memcpy(host, text, (size_t)(slash - text));
+  host[slash - text] = '\0';
+  if (inet_pton(AF_INET, host, &out->address) != 1 || parse_number(slash + 1, 1, 32, &bits) < 0) return -1;
+  out->prefix_bits = (unsigned)bits;
   return 0;
 }
 
-static size_t pull(struct channel *channel, uint8_t *to, size_t room) {
-  struct bridge *bridge = bridge_of(channel);
-  if (bridge->source.fd < 0 || bridge->is_out_done) return 0;
-  ssize_t got = read(bridge->source.fd, to, room);
-  if (got > 0) {
-    /* The turn may have come without the loop, which is then told to look again. */
-    if (bridge->source.interest == 0) want(bridge);
-    return (size_t)got;
-  }
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-    want(bridge);
-    return 0;
-  }
-  if (got < 0) {
-    abort_bridge(bridge);
-    return 0;
-  }
-  bridge->is_out_done = 1;
-  channel_finish(channel);
-  finish_if_done(bridge);
+static int is_name(const char *text) {
+  return text != NULL && *text != '\0' && strlen(text) < IFNAMSIZ;
+}
+
+static int read_interface(const struct spec *spec, struct interface *out) {
+  const char *mac = spec_get(spec, "mac"), *gateway = spec_get(spec, "gateway");
+  *out = (struct interface){.port = spec_get(spec, "bridge_port"), .has_gateway = gateway != NULL};
+  errno = EINVAL;
+  if (!is_name(out->port) || mac == NULL || ether_aton_r(mac, &out->mac) == NULL) return -1;
+  if (gateway != NULL && inet_pton(AF_INET, gateway, &out->gateway) != 1) return -1;
+  return read_address(spec_get(spec, "address"), out);
+}
+
+static void begin_link(struct request *request, uint16_t flags, unsigned index, int is_up) {
+  struct ifinfomsg link = {.ifi_family = AF_UNSPEC, .ifi_index = (int)index};
+  if (is_up) link.ifi_flags = link.ifi_change = IFF_UP;
+  request_begin(request, RTM_NEWLINK, flags, &link, sizeof link);
+}
+
+/* Both ends at once, each where it belongs: the end of this namespace is the end of both. */
+static int make_pair(const struct interface *interface, int outside) {
+  struct request request;
+  struct ifinfomsg peer = {.ifi_family = AF_UNSPEC};
+  begin_link(&request, NLM_F_CREATE | NLM_F_EXCL, 0, 0);
+  request_add_text(&request, IFLA_IFNAME, INSIDE);
+  request_add(&request, IFLA_ADDRESS, &interface->mac, sizeof interface->mac);
+  size_t info = request_open(&request, IFLA_LINKINFO, NULL, 0);
+  request_add(&request, IFLA_INFO_KIND, "veth", 4);
+  size_t data = request_open(&request, IFLA_INFO_DATA, NULL, 0);
+  size_t other = request_open(&request, VETH_INFO_PEER, &peer, sizeof peer);
+  request_add_text(&request, IFLA_IFNAME, interface->port);
+  request_add_u32(&request, IFLA_NET_NS_FD, (uint32_t)outside);
+  request_close(&request, other);
+  request_close(&request, data);
+  request_close(&request, info);
+  return request_send(&request);
+}
+
+static int write_setting(const char *name, const char *value) {
+  char path[96];
+  snprintf(path, sizeof path, "/proc/sys/net/%s", name);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  /* A kernel without IPv6 needs no telling that there is none. */
+  if (fd < 0) return errno == ENOENT ? 0 : -1;
+  ssize_t written = write(fd, value, strlen(value));
+  close(fd);
+  return written < 0 ? -1 : 0;
+}
+
+/*
+ * IPv4 alone, as the address says who somebody is. Only the interface's own address is answered for and spoken with: loopback
+ * has others, on which relays listen. Nobody is told of other ways by redirection.
+ */
+static int settle(void) {
+  static const char *const settings[][2] = {
+      {"ipv6/conf/" INSIDE "/disable_ipv6", "1"}, {"ipv4/conf/all/arp_ignore", "1"},
+      {"ipv4/conf/all/arp_announce", "2"},        {"ipv4/conf/all/accept_redirects", "0"},
+      {"ipv4/conf/" INSIDE "/accept_redirects", "0"}};
+  for (size_t at = 0; at < sizeof settings / sizeof *settings; at++)
+    if (write_setting(settings[at][0], settings[at][1]) < 0) return -1;
   return 0;
 }
 
-static void ended(struct channel *channel) {
-  struct bridge *bridge = bridge_of(channel);
-  bridge->is_in_ended = 1;
-  end_input(bridge);
-  finish_if_done(bridge);
+static int add_address(const struct interface *interface, unsigned index) {
+  struct request request;
+  struct ifaddrmsg body = {
+      .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)interface->prefix_bits, .ifa_index = index};
+  uint32_t mask = htonl(~0u << (32 - interface->prefix_bits));
+  struct in_addr everybody = {interface->address.s_addr | ~mask};
+  request_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &body, sizeof body);
+  request_add(&request, IFA_LOCAL, &interface->address, sizeof interface->address);
+  request_add(&request, IFA_ADDRESS, &interface->address, sizeof interface->address);
+  if (interface->prefix_bits < 31) request_add(&request, IFA_BROADCAST, &everybody, sizeof everybody);
+  return request_send(&request);
 }
 
-/* Behind the end, a reset says that nothing is read any more: what was sent before it still counts. */
-static void reset(struct channel *channel) {
-  struct bridge *bridge = bridge_of(channel);
-  if (!bridge->is_in_ended) {
-    abort_bridge(bridge);
-    return;
+static int add_gateway(const struct interface *interface, unsigned index) {
+  struct request request;
+  struct rtmsg body = {.rtm_family = AF_INET,
+                       .rtm_table = RT_TABLE_MAIN,
+                       .rtm_protocol = RTPROT_STATIC,
+                       .rtm_scope = RT_SCOPE_UNIVERSE,
+                       .rtm_type = RTN_UNICAST};
+  request_begin(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &body, sizeof body);
+  request_add(&request, RTA_GATEWAY, &interface->gateway, sizeof interface->gateway);
+  request_add_u32(&request, RTA_OIF, index);
+  return request_send(&request);
+}
+
+static int set_up(unsigned index) {
+  struct request request;
+  begin_link(&request, 0, index, 1);
+  return request_send(&request);
+}
+
+static int set_master(unsigned index, unsigned bridge) {
+  struct request request;
+  begin_link(&request, 0, index, 0);
+  request_add_u32(&request, IFLA_MASTER, bridge);
+  return request_send(&request);
+}
+
+/* What a port may say and hear: from its own address alone, and what is for it or for everybody. */
+static int restrict_port(unsigned index) {
+  struct request request;
+  struct ifinfomsg link = {.ifi_family = AF_BRIDGE, .ifi_index = (int)index};
+  request_begin(&request, RTM_SETLINK, 0, &link, sizeof link);
+  size_t info = request_open(&request, IFLA_PROTINFO | NLA_F_NESTED, NULL, 0);
+  request_add_u8(&request, IFLA_BRPORT_LEARNING, 0);
+  request_add_u8(&request, IFLA_BRPORT_UNICAST_FLOOD, 0);
+  request_add_u8(&request, BRIDGE_PORT_LOCKED, 1);
+  request_close(&request, info);
+  return request_send(&request);
+}
+
+/* Where frames for the address go, and whence frames from it may come. */
+static int bind_mac(unsigned index, const struct ether_addr *mac) {
+  struct request request;
+  struct ndmsg body = {
+      .ndm_family = AF_BRIDGE, .ndm_ifindex = (int)index, .ndm_state = NUD_NOARP | NUD_REACHABLE, .ndm_flags = NTF_MASTER};
+  request_begin(&request, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof body);
+  request_add(&request, NDA_LLADDR, mac, sizeof *mac);
+  return request_send(&request);
+}
+
+/* In the bridge's namespace. Up comes last: before it is restricted, a port says and hears nothing. */
+static int plug(const char *bridge_name, const char *port_name, const struct ether_addr *mac, const char **about) {
+  unsigned bridge = if_nametoindex(*about = bridge_name);
+  if (bridge == 0) return -1;
+  unsigned port = if_nametoindex(*about = port_name);
+  if (port == 0) return -1;
+  if (set_master(port, bridge) < 0) return -1;
+  return restrict_port(port) < 0 || bind_mac(port, mac) < 0 || set_up(port) < 0 ? -1 : 0;
+}
+
+int bridge_attach(const struct spec *spec, int outside, const char **about) {
+  struct interface interface;
+  const char *bridge = spec_get(spec, "bridge");
+  *about = "the interface";
+  if (read_interface(spec, &interface) < 0 || make_pair(&interface, outside) < 0 || settle() < 0) return -1;
+  unsigned index = if_nametoindex(INSIDE);
+  if (index == 0 || add_address(&interface, index) < 0 || set_up(index) < 0) return -1;
+  *about = "the gateway";
+  if (interface.has_gateway && add_gateway(&interface, index) < 0) return -1;
+  if (bridge == NULL) return 0;
+  *about = "the network namespace";
+  int inside = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  if (inside < 0 || setns(outside, CLONE_NEWNET) < 0) return -1;
+  int result = plug(bridge, interface.port, &interface.mac, about);
+  int saved = errno;
+  if (setns(inside, CLONE_NEWNET) < 0) return -1;
+  close(inside);
+  errno = saved;
+  return result;
+}
+
+static int make_bridge(const char *name) {
+  struct request request;
+  begin_link(&request, NLM_F_CREATE | NLM_F_EXCL, 0, 1);
+  request_add_text(&request, IFLA_IFNAME, name);
+  size_t info = request_open(&request, IFLA_LINKINFO, NULL, 0);
+  request_add(&request, IFLA_INFO_KIND, "bridge", 6);
+  request_close(&request, info);
+  return request_send(&request);
+}
+
+static int fail(const char *about) {
+  fprintf(stderr, "error: %s: %s\n", about, strerror(errno));
+  return 71;
+}
+
+/* A switch, for as long as stdin is open: meanwhile whoever wants to keep it opens /proc/PID/ns/net. */
+static int make_switch(const char *name) {
+  char byte;
+  if (unshare(CLONE_NEWNET) < 0) return fail("a network namespace");
+  if (make_bridge(name) < 0) return fail("a bridge");
+  if (write(STDOUT_FILENO, "made\n", 5) < 0) return fail("stdout");
+  while (read(STDIN_FILENO, &byte, 1) > 0) continue;
+  return 0;
+}
+
+static int enter(const char *path) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  return fd < 0 ? -1 : setns(fd, CLONE_NEWNET);
+}
+
+static int unplug(const char *port_name) {
+  struct request request;
+  struct ifinfomsg link = {.ifi_family = AF_UNSPEC, .ifi_index = (int)if_nametoindex(port_name)};
+  if (link.ifi_index == 0) return errno == ENODEV ? 0 : fail(port_name);
+  request_begin(&request, RTM_DELLINK, 0, &link, sizeof link);
+  return request_send(&request) < 0 && errno != ENODEV ? fail(port_name) : 0;
+}
+
+int bridge_main(int argc, char **argv) {
+  const char *about, *command = argc < 2 ? "" : argv[1];
+  struct ether_addr mac;
+  if (strcmp(command, "make") == 0 && argc == 3 && is_name(argv[2])) return make_switch(argv[2]);
+  if (strcmp(command, "unplug") == 0 && argc == 4) return enter(argv[2]) < 0 ? fail(argv[2]) : unplug(argv[3]);
+  if (strcmp(command, "plug") == 0 && argc == 6 && ether_aton_r(argv[5], &mac) != NULL) {
+    if (enter(argv[2]) < 0) return fail(argv[2]);
+    return plug(argv[3], argv[4], &mac, &about) < 0 ? fail(about) : 0;
   }
-  bridge->is_out_done = 1;
-  finish_if_done(bridge);
-}
-
-static void answered(struct channel *channel, int status) {
-  struct bridge *bridge = bridge_of(channel);
-  if (bridge->answered != NULL) bridge->answered(bridge, status);
-  if (status != 0) release(bridge);
-}
-
-static void bridge_ready(struct source *source, uint32_t events) {
-  struct bridge *bridge = container_of(source, struct bridge, source);
-  if ((events & EPOLLOUT) != 0 && flush(bridge) < 0) return;
-  int is_gone = (events & (EPOLLHUP | EPOLLERR)) != 0;
-  if (bridge->is_out_done && is_gone && !bridge->is_in_done) {
-    abort_bridge(bridge);
-    return;
-  }
-  if (!bridge->is_out_done && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
-    channel_ready(&bridge->channel);
-    if (bridge->kind == 0) return;
-  }
-  finish_if_done(bridge);
-}
-
-struct bridge *bridge_open(const uint8_t *arguments, size_t length, int fd) {
-  struct bridge *bridge = take_free(arguments[0]);
-  if (bridge == NULL) return NULL;
-  if (channel_open(&bridge->channel, &owner, arguments, length) < 0) {
-    bridge->kind = 0;
-    return NULL;
-  }
-  if (fd >= 0) bridge_attach(bridge, fd);
-  return bridge;
-}
-
-struct bridge *bridge_accept(uint32_t id, uint8_t kind) {
-  struct bridge *bridge = take_free(kind);
-  if (bridge == NULL) mux_refuse(id, errno);
-  else channel_accept(&bridge->channel, id, &owner);
-  return bridge;
-}
-
-void bridge_answer(struct bridge *bridge) {
-  channel_answer(&bridge->channel, 0);
-}
-
-void bridge_refuse(struct bridge *bridge, int status) {
-  channel_answer(&bridge->channel, status);
-  release(bridge);
-}
-
-/* A file cannot be waited for, and need not be: it is always ready. */
-void bridge_attach(struct bridge *bridge, int fd) {
-  source_open(&bridge->source, fd, 0, bridge_ready);
-  if (flush(bridge) < 0) return;
-  end_input(bridge);
-  channel_ready(&bridge->channel);
-  if (bridge->kind != 0) finish_if_done(bridge);
-}
-
-void bridges_forget(void) {
-  for (unsigned at = 0; at < used; at++)
-    if (bridges[at].kind != 0) release(&bridges[at]);
-}
-
-unsigned bridges_count(uint8_t kind) {
-  unsigned count = 0;
-  for (unsigned at = 0; at < used; at++) count += bridges[at].kind == kind;
-  return count;
-}
-
-int bridges_are_drained(void) {
-  for (unsigned at = 0; at < used; at++) {
-    int unread = 0;
-    struct bridge *bridge = &bridges[at];
-    if (bridge->kind == 0 || bridge->source.fd < 0) continue;
-    if (bytes_length(&bridge->pending) > 0) return 0;
-    if (!bridge->is_out_done && ioctl(bridge->source.fd, FIONREAD, &unread) == 0 && unread > 0) return 0;
-  }
-  return 1;
+  fputs("usage: ainit bridge make NAME | plug NETNS BRIDGE PORT MAC | unplug NETNS PORT\n", stderr);
+  return 64;
 }

@@ -1,42 +1,20 @@
 /*
- * A channel whose bytes come from and go to a descriptor: a client of the host's sockets, a connection inside, a file. It reads
- * when it is its turn, so nothing is copied for waiting; what the descriptor does not take is kept, within one bound for all.
+ * An interface of its own for an instance, connected to a bridge: `eth0` inside, a port of the bridge outside. The bridge is
+ * the operator's, in the host's network namespace, or a switch: one in a namespace where nothing else is, so that no frame
+ * ever reaches the host's own addresses. A namespace and what is in it go when nobody has it open any more.
  */
 #ifndef AINIT_BRIDGE_H
 #define AINIT_BRIDGE_H
 
-#include "bytes.h"
-#include "loop.h"
-#include "mux.h"
+#include "spec.h"
 
-struct bridge {
-  struct channel channel;
-  struct source source;
-  struct bytes pending; /* what the descriptor has not taken yet */
-  uint8_t kind;         /* CHANNEL_…; 0: free */
-  int is_in_ended, is_in_done, is_out_done;
-  uint64_t bytes_left; /* how much it may take */
-  void *context;
-  void (*answered)(struct bridge *bridge, int status); /* may be NULL. After a refusal the bridge is gone */
-  void (*gone)(struct bridge *bridge);                 /* about to be; may be NULL */
-};
+/*
+ * Makes `eth0` in the network namespace of this process, as the records `port`, `mac`, `address` and `gateway` say, and with
+ * a record `bridge` connects it. `outside` is the namespace of the bridge. 0, or -1 with errno and the step in `*about`.
+ */
+int bridge_attach(const struct spec *spec, int outside, const char **about);
 
-/* `arguments` begin with the kind. `fd` may be -1 until `bridge_attach`. NULL with errno, and then `fd` is still the caller's. */
-struct bridge *bridge_open(const uint8_t *arguments, size_t length, int fd);
-/* For a channel that the peer opens; NULL: it was refused. */
-struct bridge *bridge_accept(uint32_t id, uint8_t kind);
-/* Answers the peer: it is open, and `fd` is what it leads to. */
-void bridge_attach(struct bridge *bridge, int fd);
-void bridge_answer(struct bridge *bridge);
-void bridge_refuse(struct bridge *bridge, int status);
-/* Ends both directions at once. */
-void bridge_close(struct bridge *bridge);
-
-/* Forgets all, without a word to the peer. */
-void bridges_forget(void);
-/* How many are open. */
-unsigned bridges_count(uint8_t kind);
-/* Whether nothing waits to be read from or written to the descriptors. */
-int bridges_are_drained(void);
+/* `ainit bridge …` on the host, for what control does beside launches; docs/internals/ainit.md. */
+int bridge_main(int argc, char **argv);
 
 #endif
