@@ -259,7 +259,10 @@ export class Egress implements AsyncDisposable {
   }
 }
 
-/** A socket for a descriptor that was handed to us; undefined, and closed, when it is no connected TCP socket. */
+/**
+ * A socket for a descriptor that was handed to us: a TCP connection, or of a machine, whose connections come over its channel, one
+ * end of a pair of unix sockets. Undefined, and closed, when it is neither.
+ */
 function adopt(fd: number): Socket | undefined {
   let client: Socket
   try {
@@ -270,6 +273,8 @@ function adopt(fd: number): Socket | undefined {
   }
   client.on('error', () => {})
   if (client.remoteAddress !== undefined) return client.setNoDelay(true)
+  // Of TCP, also without a peer, there is a family; one that is no pair breaks when it is read.
+  if (!('family' in client.address())) return client
   client.destroy()
   return undefined
 }

@@ -120,6 +120,27 @@ export async function openPair(
   return { client, accepted, fd: descriptorOf(accepted) }
 }
 
+/** As `relay`, for a task in a machine: a pair of unix sockets, one end of which is handed over. */
+export async function relayUnix(
+  t: TestContext,
+  socketPath: string,
+  message: string,
+): Promise<Socket> {
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true })
+  const path = `${socketPath}-pair`
+  server.listen(path)
+  await once(server, 'listening')
+  const client = connect({ path, allowHalfOpen: true })
+  client.on('error', () => {})
+  t.after(() => client.destroy())
+  const [accepted]: Socket[] = await once(server, 'connection')
+  server.close()
+  assert(accepted !== undefined, 'it was accepted')
+  deliver(socketPath, Buffer.from(message), [descriptorOf(accepted)])
+  accepted.destroy()
+  return client
+}
+
 /** One connection to the relay's socket with one message. */
 export function deliver(
   socketPath: string,

@@ -12,6 +12,7 @@ import {
   openFixture,
   readAll,
   relay,
+  relayUnix,
   until,
 } from './fixture.ts'
 
@@ -30,6 +31,27 @@ suite('an allowed connection', () => {
     await egress.drain(t.signal)
     assert.deepEqual(egress.counters, { opened: 1, denied: 0, failed: 0, bytesOut: 5, bytesIn: 14 })
     assert.deepEqual(reports, [])
+  })
+
+  test('of a machine comes over a unix socket, and is as any other', async (t) => {
+    const port = await listenTcp(t, (socket) => {
+      void readAll(socket).then((question) => socket.end(`you said ${question}`))
+    })
+    const { egress, path } = await openFixture(t)
+    egress.apply({ type: 'policy', grants: [grantTo(localHost('api.example.com', port))] })
+    const client = await relayUnix(t, path, `t1 api.example.com ${port}`)
+    client.end('hello')
+    assert.equal(await readAll(client), 'you said hello')
+    await egress.drain(t.signal)
+    assert.deepEqual(egress.counters, { opened: 1, denied: 0, failed: 0, bytesOut: 5, bytesIn: 14 })
+  })
+
+  test('of a machine that the host resets is cut for the task', async (t) => {
+    const port = await listenTcp(t, (socket) => socket.resetAndDestroy())
+    const { egress, path } = await openFixture(t)
+    egress.apply({ type: 'policy', grants: [grantTo(localHost('api.example.com', port))] })
+    const client = await relayUnix(t, path, `t1 api.example.com ${port}`)
+    assert.match(await endOf(client), /^(?:end|ECONNRESET)$/)
   })
 
   test('carries 32 MiB in each direction at once, unharmed', async (t) => {
