@@ -3,16 +3,14 @@
  * other binary, but nobody names it: it is made when the first module needs it, and again when Quiver or Node.js changed.
  */
 
-import { createHash } from 'node:crypto'
-import { glob, readFile, stat } from 'node:fs/promises'
+import { glob, readFile } from 'node:fs/promises'
 import { stripTypeScriptTypes } from 'node:module'
 import path from 'node:path'
 
 import type { BuiltBinary } from './elf-binary.ts'
 import { hostArchitecture, readElf } from './elf.ts'
 import { HostTree } from './host-tree.ts'
-import type { ImageStore } from './images.ts'
-import { putSources } from './sources.ts'
+import { fingerprintOf, OwnBinary, type OwnImages } from './own-binary.ts'
 
 const NAME = 'executor'
 /** The program of the tree. */
@@ -26,42 +24,27 @@ export const EXECUTOR_MAIN = `${ROOT}/executor/main.js`
 /** An empty file of the tree, over which a module is mounted. */
 export const MODULE_PATH = '/module.wasm'
 
-type Images = Pick<ImageStore, 'listBinaries' | 'missing' | 'putFile' | 'putBinary' | 'materialise'>
-
 export class ExecutorBinary {
-  readonly #images: Images
-  #tree: Promise<string> | undefined
+  readonly #binary: OwnBinary
 
-  constructor(images: Images) {
-    this.#images = images
+  constructor(images: OwnImages) {
+    const root = path.resolve(import.meta.dirname, '..')
+    this.#binary = new OwnBinary(images, {
+      name: NAME,
+      fingerprint: async () => {
+        const files = (await listFiles(root)).map((file) => path.join(root, file))
+        return await fingerprintOf([process.execPath, ...files], process.version)
+      },
+      build: async (fingerprint) => {
+        const sources = await readSources(root, await listFiles(root))
+        return await build(sources, `${process.versions.node}-${fingerprint}`)
+      },
+    })
   }
 
   /** The folder of its tree, made on first use. */
   async tree(): Promise<string> {
-    this.#tree ??= this.#make()
-    try {
-      return await this.#tree
-    } catch (thrown) {
-      this.#tree = undefined
-      throw thrown
-    }
-  }
-
-  async #make(): Promise<string> {
-    const root = path.resolve(import.meta.dirname, '..')
-    const files = await listFiles(root)
-    const version = await versionOf(root, files)
-    const stored = (await this.#images.listBinaries()).find(
-      ({ config }) => config.name === NAME && config.version === version,
-    )
-    const digest = stored?.digest ?? (await this.#store(await readSources(root, files), version))
-    return (await this.#images.materialise(digest)).path
-  }
-
-  async #store(sources: ReadonlyMap<string, string>, version: string) {
-    const built = await build(sources, version)
-    await putSources(this.#images, built.sources)
-    return (await this.#images.putBinary(built.config)).digest
+    return (await this.#binary.tree()).path
   }
 }
 
@@ -92,17 +75,6 @@ function toJavaScript(source: string): string {
     /(\bfrom\s*|\bimport\s*\(?\s*)'(\.[^'\n]+)\.ts'/g,
     "$1'$2.js'",
   )
-}
-
-/** Cheap to find, since it is asked for when a node starts: files are told by their sizes and times, and not read. */
-async function versionOf(root: string, files: readonly string[]): Promise<string> {
-  const hash = createHash('sha256').update(process.version)
-  const all = [process.execPath, ...files.map((file) => path.join(root, file))]
-  const statuses = await Promise.all(all.map((file) => stat(file)))
-  for (const [index, { size, mtimeMs }] of statuses.entries()) {
-    hash.update(`${all[index]} ${size} ${mtimeMs}\n`)
-  }
-  return `${process.versions.node}-${hash.digest('hex').slice(0, 12)}`
 }
 
 async function build(sources: ReadonlyMap<string, string>, version: string): Promise<BuiltBinary> {

@@ -80,6 +80,11 @@ export class HostTree {
     this.#symlinks.set(treePath, path.relative(path.dirname(treePath), target) || '.')
   }
 
+  /** An empty folder, unless something is added below it. */
+  folder(treePath: string): void {
+    this.#folders.add(treePath)
+  }
+
   text(treePath: string, content: string): void {
     this.#texts.set(treePath, content)
   }

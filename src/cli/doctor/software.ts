@@ -87,6 +87,7 @@ async function checkNative(): Promise<Finding> {
   const parts: readonly [built: string, source: string][] = [
     ['build/ainit', 'ainit'],
     ['build/fds.node', 'fds'],
+    ['build/private-memory.so', 'vmm'],
   ]
   const fresh = await Promise.all(
     parts.map(async ([built, source]) => {
