@@ -18,7 +18,7 @@
 #define IN_BYTES_MAX (FRAME_HEADER_BYTES + FRAME_PAYLOAD_BYTES_MAX)
 #define IN_BYTES_FIRST 4096
 
-static struct acceptor acceptor;
+static struct acceptor acceptor = {.source = {.fd = -1}};
 static struct connection connections[CONNECTIONS_MAX];
 
 static int is_open(const struct connection *connection) {
@@ -156,27 +156,36 @@ void connection_exit(struct connection *connection, int32_t status) {
   connection->is_told_end = 1;
 }
 
+static struct connection *free_connection(void) {
+  for (size_t at = 0; at < CONNECTIONS_MAX; at++)
+    if (!is_open(&connections[at])) return &connections[at];
+  return NULL;
+}
+
+int control_adopt(int fd) {
+  struct connection *connection = free_connection();
+  errno = EAGAIN;
+  if (connection == NULL) return -1;
+  queue_open(&connection->out);
+  if (source_open(&connection->source, fd, EPOLLIN | EPOLLRDHUP, connection_ready) == 0) return 0;
+  connection->source.fd = -1;
+  return -1;
+}
+
 static void listener_ready(struct source *source, uint32_t events) {
   (void)source;
   (void)events;
-  struct connection *connection = connections;
-  while (connection < connections + CONNECTIONS_MAX && is_open(connection)) connection++;
-  if (connection == connections + CONNECTIONS_MAX) {
+  if (free_connection() == NULL) {
     acceptor_full(&acceptor);
     return;
   }
   int fd = acceptor_take(&acceptor);
-  if (fd < 0) return;
-  queue_open(&connection->out);
-  if (source_open(&connection->source, fd, EPOLLIN | EPOLLRDHUP, connection_ready) < 0) {
-    close(fd);
-    connection->source.fd = -1;
-  }
+  if (fd >= 0 && control_adopt(fd) < 0) close(fd);
 }
 
 void control_open(int fd) {
   for (size_t at = 0; at < CONNECTIONS_MAX; at++) connections[at].source.fd = -1;
-  acceptor_open(&acceptor, fd, listener_ready);
+  if (fd >= 0) acceptor_open(&acceptor, fd, listener_ready);
 }
 
 void control_broadcast_event(const char *line) {

@@ -29,7 +29,10 @@ struct connection {
   struct session *session;
 };
 
+/* `listener` is -1 where connections come by `control_adopt` alone. */
 void control_open(int listener);
+/* A connection that has come, non-blocking. 0, or -1 with errno: there are too many, and it is still the caller's. */
+int control_adopt(int fd);
 
 void control_broadcast_event(const char *line);
 /* Output of the task, to all who are attached. */

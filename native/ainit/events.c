@@ -6,9 +6,19 @@
 #include <string.h>
 
 #include "control.h"
+#include "loop.h"
 
 static char lines[EVENTS_MAX][EVENT_BYTES_MAX];
 static size_t count;
+static int64_t offset_ns; /* 0 unless we have a kernel of our own */
+
+uint64_t event_now_ns(void) {
+  return now_ns() + (uint64_t)offset_ns;
+}
+
+void event_set_offset(int64_t given_ns) {
+  offset_ns = given_ns;
+}
 
 void event_emit(const char *format, ...) {
   if (count == EVENTS_MAX) return;

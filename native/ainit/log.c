@@ -15,6 +15,7 @@
 
 #define RECORD_HEADER_BYTES 13
 
+static void (*sink)(uint8_t stream, const void *bytes, size_t length);
 static int folder = -1;
 static int file = -1;
 static uint64_t file_bytes;
@@ -32,6 +33,10 @@ void log_open(int out_folder, uint64_t bytes_max) {
   folder = out_folder;
   file_bytes_max = bytes_max / 2;
   if (folder >= 0) open_file();
+}
+
+void log_open_sink(void (*log_sink)(uint8_t stream, const void *bytes, size_t length)) {
+  sink = log_sink;
 }
 
 static void rotate(void) {
@@ -102,6 +107,7 @@ static int append_after_loss(uint8_t stream, const void *bytes, size_t length) {
 }
 
 void log_write(uint8_t stream, const void *bytes, size_t length) {
+  if (sink != NULL) sink(stream, bytes, length);
   if (folder < 0) return;
   size_t record_max = file_bytes_max > RECORD_HEADER_BYTES ? file_bytes_max - RECORD_HEADER_BYTES : 0;
   if (record_max > 65536) record_max = 65536;

@@ -13,6 +13,9 @@ enum { LOG_STDOUT = 1, LOG_STDERR = 2, LOG_REMARK = 3 };
 /* `folder` is -1 when nothing is to be logged. `bytes_max` counts both files. */
 void log_open(int folder, uint64_t bytes_max);
 
+/* Everything goes to `sink` instead of files. */
+void log_open_sink(void (*sink)(uint8_t stream, const void *bytes, size_t length));
+
 /* Never fails: what cannot be written is counted, and a remark says so once writing works again. */
 void log_write(uint8_t stream, const void *bytes, size_t length);
 

@@ -12,6 +12,7 @@ static int epoll_fd = -1;
 static struct timer *timers; /* unordered: there are a handful */
 static struct source clock_source;
 static uint64_t armed_ns;
+static void (*after_each)(void);
 
 uint64_t now_ns(void) {
   struct timespec now;
@@ -76,11 +77,16 @@ void loop_open(void) {
 _Noreturn void loop_run(void) {
   for (;;) {
     struct epoll_event event;
+    if (after_each != NULL) after_each();
     arm();
     if (epoll_wait(epoll_fd, &event, 1, -1) != 1) continue;
     struct source *source = event.data.ptr;
     source->ready(source, event.events);
   }
+}
+
+void loop_after_each(void (*work)(void)) {
+  after_each = work;
 }
 
 int source_open(struct source *source, int fd, uint32_t interest, void (*ready)(struct source *, uint32_t)) {

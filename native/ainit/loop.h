@@ -32,6 +32,8 @@ struct timer {
 /* Ends the process when the kernel gives no epoll: nothing can be done without. */
 void loop_open(void);
 _Noreturn void loop_run(void);
+/* `work` is called before each wait; there is one such work. */
+void loop_after_each(void (*work)(void));
 
 /* Level-triggered. 0, or -1 with errno; `fd` then still belongs to the caller. */
 int source_open(struct source *source, int fd, uint32_t interest, void (*ready)(struct source *, uint32_t));

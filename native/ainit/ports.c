@@ -89,7 +89,7 @@ static int is_reachable(const uint32_t words[4], int is_v6) {
 }
 
 static void tell(uint16_t port, int is_declared) {
-  event_emit("listen t=%" PRIu64 " port=%u declared=%d", now_ns(), (unsigned)port, is_declared);
+  event_emit("listen t=%" PRIu64 " port=%u declared=%d", event_now_ns(), (unsigned)port, is_declared);
 }
 
 static void found(const uint32_t words[4], int is_v6, uint16_t port) {

@@ -1,6 +1,6 @@
 /*
- * Relays (relay.h). ainit moves no bytes: it passes the accepted socket to egress with the instance's token, which says who is
- * asking. While egress cannot be reached, clients wait in the backlog, and one try follows another.
+ * Relays (relay.h). Nothing is moved here: whoever comes is given away with the name that was meant. While he cannot be, he and
+ * others wait in the backlog, and one try follows another.
  */
 #define _GNU_SOURCE
 #include "relay.h"
@@ -11,47 +11,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "loop.h"
 #include "ports.h"
-#include "protocol.h"
 
 #define RETRY_MS 100
 #define BACKLOG 128
-#define TOKEN_BYTES_MAX 128
 
 static struct relay relays[RELAYS_MAX];
 static size_t relay_count;
-static char token[TOKEN_BYTES_MAX + 1];
-
-/*
- * A connection to egress, or -1. Its backlog is kept by the supervisor, so that it is there while egress restarts. The folder
- * and not the socket is held open: a supervisor that was killed is followed by one that binds another socket in it.
- */
-static int connect_egress(void) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/egress.sock", FD_EGRESS);
-  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
-  close(fd);
-  return -1;
-}
-
-static int hand_over(const struct relay *relay, int egress, int accepted) {
-  char text[TOKEN_BYTES_MAX + NAME_BYTES_MAX + 16];
-  int length = snprintf(text, sizeof text, "%s %s %u", token, relay->name, (unsigned)relay->port);
-  struct iovec part = {text, (size_t)length};
-  union {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-  memcpy(CMSG_DATA(&control.header), &accepted, sizeof accepted);
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-  return sendmsg(egress, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
+static int (*outlet)(struct relay *relay);
 
 static void pause_relay(struct relay *relay) {
   source_want(&relay->source, 0);
@@ -62,23 +32,20 @@ static void retry_fired(struct timer *timer) {
   source_want(&container_of(timer, struct relay, retry)->source, EPOLLIN);
 }
 
+int relay_accept(struct relay *relay) {
+  int accepted = accept4(relay->source.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (accepted >= 0) relay->used_ns = now_ns();
+  return accepted;
+}
+
 static void relay_ready(struct source *source, uint32_t events) {
   struct relay *relay = container_of(source, struct relay, source);
   (void)events;
-  int egress = connect_egress(); /* first: a client that was accepted cannot be put back */
-  if (egress < 0) {
-    pause_relay(relay);
-    return;
-  }
-  int accepted = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (accepted < 0 && errno != EAGAIN && errno != ECONNABORTED) pause_relay(relay);
-  if (accepted >= 0) {
-    relay->used_ns = now_ns();
-    /* Refused only when more descriptors are in flight than the kernel allows: this client is turned away, the next wait. */
-    if (hand_over(relay, egress, accepted) < 0) pause_relay(relay);
-    close(accepted);
-  }
-  close(egress);
+  if (outlet(relay) < 0) pause_relay(relay);
+}
+
+void relays_set_outlet(int (*given)(struct relay *relay)) {
+  outlet = given;
 }
 
 int relay_parse(const char *text, union ip_address *address, const char **name) {
@@ -127,10 +94,6 @@ void relay_close(struct relay *relay) {
 }
 
 int relays_open(const struct spec *spec, const char **bad) {
-  const char *given = spec_get(spec, *bad = "token");
-  errno = EINVAL;
-  if (given != NULL && (strlen(given) > TOKEN_BYTES_MAX || strpbrk(given, " \n") != NULL)) return -1;
-  snprintf(token, sizeof token, "%s", given == NULL ? "-" : given);
   for (size_t at = 0; at < spec->count; at++) {
     union ip_address address;
     const char *name;

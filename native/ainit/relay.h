@@ -27,6 +27,14 @@ struct relay {
   uint16_t port;
 };
 
+/*
+ * Where all connections go: `outlet` accepts one, once it knows that it can be given away (a client that was accepted cannot be
+ * put back), and does so. 0, or -1: not now.
+ */
+void relays_set_outlet(int (*outlet)(struct relay *relay));
+/* For an outlet: the next connection, non-blocking, or -1 with errno. */
+int relay_accept(struct relay *relay);
+
 /* Listens on every `relay`. 0, or -1 with errno and the record in `*bad`. */
 int relays_open(const struct spec *spec, const char **bad);
 

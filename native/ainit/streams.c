@@ -1,14 +1,11 @@
 /*
- * Streams (streams.h): a request names a port, the answer carries a socket connected to it on loopback. Nothing here waits: a
- * connect goes on in the background, and an answer that does not fit yet stays with its request.
+ * Streams (streams.h): a request names a port, the answer carries a socket connected to it. Nothing here waits: a connect goes
+ * on in the background, and an answer that does not fit yet stays with its request.
  */
 #define _GNU_SOURCE
 #include "streams.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -39,22 +36,21 @@ struct client {
 };
 
 struct pending {
-  struct source source; /* the connecting socket */
+  struct dial dial;
   struct client *client; /* NULL: a free entry */
   struct request request;
-  int family;
   int is_done; /* only the answer is missing */
   uint16_t status;
+  int fd; /* what the answer carries, or -1 */
   uint64_t began_ns;
 };
 
+static const struct dialer *dialer;
 static struct acceptor acceptor;
 static struct client clients[STREAM_CLIENTS_MAX];
 static struct pending pendings[CONNECTS_MAX];
 static size_t pending_count;
 static struct timer sweep_timer;
-
-static void begin_connect(struct pending *pending, int family);
 
 static void want_requests(void) {
   for (size_t at = 0; at < STREAM_CLIENTS_MAX; at++) {
@@ -64,7 +60,8 @@ static void want_requests(void) {
 }
 
 static void release(struct pending *pending) {
-  source_close(&pending->source);
+  if (!pending->is_done) dialer->cancel(&pending->dial);
+  if (pending->fd >= 0) close(pending->fd);
   pending->client = NULL;
   if (pending_count-- == CONNECTS_MAX) want_requests();
 }
@@ -89,7 +86,7 @@ static int send_answer(const struct pending *pending) {
     message.msg_control = control.bytes;
     message.msg_controllen = sizeof control.bytes;
     control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-    memcpy(CMSG_DATA(&control.header), &pending->source.fd, sizeof(int));
+    memcpy(CMSG_DATA(&control.header), &pending->fd, sizeof(int));
   }
   if (sendmsg(pending->client->source.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return 0;
   /* ETOOMANYREFS: it has more descriptors in flight than the kernel allows. It has to take some first. */
@@ -100,7 +97,6 @@ static void answer(struct pending *pending, int status) {
   struct client *client = pending->client;
   pending->is_done = 1;
   pending->status = (uint16_t)status;
-  source_want(&pending->source, 0);
   int result = client->is_full ? 1 : send_answer(pending);
   if (result == 0) release(pending);
   if (result < 0) drop_client(client);
@@ -109,55 +105,10 @@ static void answer(struct pending *pending, int status) {
   want_requests();
 }
 
-static void settle(struct pending *pending, int status) {
-  if (status != ECONNREFUSED || pending->family != AF_INET) {
-    answer(pending, status);
-    return;
-  }
-  source_close(&pending->source);
-  begin_connect(pending, AF_INET6);
-}
-
-static int socket_error(int fd) {
-  int status = 0;
-  socklen_t length = sizeof status;
-  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &status, &length) < 0 ? errno : status;
-}
-
-static void connect_ready(struct source *source, uint32_t events) {
-  (void)events;
-  settle(container_of(source, struct pending, source), socket_error(source->fd));
-}
-
-/* 0 when connected, EINPROGRESS, or why not. On loopback a connect is nearly always through at once. */
-static int connect_loopback(int fd, int family, uint16_t port) {
-  struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-  int result = family == AF_INET ? connect(fd, (const struct sockaddr *)&v4, sizeof v4)
-                                 : connect(fd, (const struct sockaddr *)&v6, sizeof v6);
-  if (result == 0) return 0;
-  if (errno != EINPROGRESS) return errno;
-  struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-  return poll(&poll_fd, 1, 0) == 1 ? socket_error(fd) : EINPROGRESS;
-}
-
-static void begin_connect(struct pending *pending, int family) {
-  int on = 1;
-  int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  pending->family = family;
-  if (fd < 0) {
-    /* Without IPv6 the answer is what IPv4 said. */
-    answer(pending, family == AF_INET6 && errno == EAFNOSUPPORT ? ECONNREFUSED : errno);
-    return;
-  }
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  int status = connect_loopback(fd, family, pending->request.port);
-  if (family == AF_INET6 && status == EADDRNOTAVAIL) status = ECONNREFUSED;
-  if (source_open(&pending->source, fd, status == EINPROGRESS ? EPOLLOUT : 0, connect_ready) < 0) {
-    status = errno;
-    close(fd);
-  }
-  if (status != EINPROGRESS) settle(pending, status);
+static void dialed(struct dial *dial, int status, int fd) {
+  struct pending *pending = container_of(dial, struct pending, dial);
+  pending->fd = fd;
+  answer(pending, status);
 }
 
 static void sweep(struct timer *timer) {
@@ -165,7 +116,9 @@ static void sweep(struct timer *timer) {
   for (size_t at = 0; at < CONNECTS_MAX && pending_count > 0; at++) {
     struct pending *pending = &pendings[at];
     if (pending->client == NULL || pending->is_done) continue;
-    if (now - pending->began_ns > CONNECT_TIMEOUT_MS * NS_PER_MS) answer(pending, ETIMEDOUT);
+    if (now - pending->began_ns <= CONNECT_TIMEOUT_MS * NS_PER_MS) continue;
+    dialer->cancel(&pending->dial);
+    answer(pending, ETIMEDOUT);
   }
   if (pending_count > 0) timer_set(timer, now + SWEEP_MS * NS_PER_MS);
 }
@@ -173,10 +126,14 @@ static void sweep(struct timer *timer) {
 static void begin(struct client *client, const struct request *request) {
   struct pending *pending = pendings;
   while (pending->client != NULL) pending++;
-  *pending = (struct pending){.source = {.fd = -1}, .client = client, .request = *request, .began_ns = now_ns()};
+  *pending = (struct pending){.dial = {.port = request->port, .done = dialed},
+                              .client = client,
+                              .request = *request,
+                              .fd = -1,
+                              .began_ns = now_ns()};
   if (++pending_count == CONNECTS_MAX) want_requests();
   if (sweep_timer.at_ns == 0) timer_set(&sweep_timer, pending->began_ns + SWEEP_MS * NS_PER_MS);
-  begin_connect(pending, AF_INET);
+  dialer->begin(&pending->dial);
 }
 
 /* Answers that waited for room. */
@@ -228,7 +185,8 @@ static void listener_ready(struct source *source, uint32_t events) {
   client->source.fd = -1;
 }
 
-void streams_open(int fd) {
+void streams_open(int fd, const struct dialer *given) {
+  dialer = given;
   for (size_t at = 0; at < STREAM_CLIENTS_MAX; at++) clients[at].source.fd = -1;
   sweep_timer.fire = sweep;
   acceptor_open(&acceptor, fd, listener_ready);

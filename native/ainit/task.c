@@ -3,7 +3,6 @@
 #include "task.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +28,7 @@ enum stage { TASK_HELD, TASK_STARTED, TASK_ENDING, TASK_FLUSHING };
 
 static struct {
   enum stage stage;
+  const struct task_home *home;
   struct process process;
   struct spec *spec;
   struct command command;
@@ -41,6 +41,10 @@ static struct {
   char last_event[EVENT_BYTES_MAX];
   char exit_report[EVENT_BYTES_MAX + 64];
 } task = {.process = {.stdin = {.fd = -1}, .output = {{.fd = -1}, {.fd = -1}}, .reports = {.fd = -1}}};
+
+void task_open(const struct task_home *home) {
+  task.home = home;
+}
 
 int task_configure(struct spec *spec, const char **bad) {
   task.spec = spec;
@@ -68,15 +72,6 @@ static void forget_spec(void) {
   task.spec = NULL;
 }
 
-static void write_exit_report(void) {
-  int file = openat(FD_OUT, "exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (file < 0) return;
-  size_t length = strlen(task.exit_report);
-  int is_written = write(file, task.exit_report, length) == (ssize_t)length;
-  close(file);
-  if (is_written) renameat(FD_OUT, "exit.new", FD_OUT, "exit");
-}
-
 /*
  * Whoever was told the end hangs up himself, and input of his that crosses it on its way finds us here: a peer that is gone
  * would fail his write, and the EXIT that he has not read yet would be lost to him.
@@ -84,12 +79,12 @@ static void write_exit_report(void) {
 static int is_flushed(uint64_t waited_ns) {
   if (waited_ns > FLUSH_PRIMARY_MS * NS_PER_MS) return 1;
   if (waited_ns > FLUSH_OTHERS_MS * NS_PER_MS) return !control_has_unsent(1);
-  return !control_has_unsent(0) && !control_has_told();
+  return !control_has_unsent(0) && !control_has_told() && task.home->is_flushed();
 }
 
 static void flush_timer_fired(struct timer *timer) {
-  if (is_flushed(now_ns() - task.flush_began_ns)) _exit(task.status & 255);
-  timer_set(timer, now_ns() + NS_PER_MS);
+  if (is_flushed(now_ns() - task.flush_began_ns)) task.home->leave(task.status & 255);
+  else timer_set(timer, now_ns() + NS_PER_MS);
 }
 
 /* Nothing runs any more that we could wait for: tell everybody, then go. */
@@ -99,7 +94,7 @@ static void conclude(void) {
   process_hang_up(&task.process);
   for (char *at = task.exit_report; *at != '\0' && at[1] != '\0'; at++)
     if ((unsigned char)*at < ' ') *at = ' ';
-  write_exit_report();
+  task.home->report(task.exit_report);
   event_emit("%s", task.last_event);
   control_broadcast_exit(task.status);
   task.flush_began_ns = now_ns();
@@ -145,7 +140,7 @@ static const char *wall_time(void) {
 void task_fail(const char *step, int number, const char *text) {
   char head[96];
   if (task.stage == TASK_ENDING || task.stage == TASK_FLUSHING) return;
-  snprintf(head, sizeof head, "error t=%" PRIu64 " step=%.15s errno=%d", now_ns(), step, number);
+  snprintf(head, sizeof head, "error t=%" PRIu64 " step=%.15s errno=%d", event_now_ns(), step, number);
   snprintf(task.last_event, sizeof task.last_event, "%s text=%.380s", head, text);
   snprintf(task.exit_report, sizeof task.exit_report, "%s wall=%s text=%.380s\n", head, wall_time(), text);
   log_remark("could not be started: %s: %s", step, text);
@@ -153,7 +148,7 @@ void task_fail(const char *step, int number, const char *text) {
 }
 
 static void on_started(struct process *process) {
-  event_emit("exec t=%" PRIu64 " pid=%d", now_ns(), (int)process->pid);
+  event_emit("exec t=%" PRIu64 " pid=%d", event_now_ns(), (int)process->pid);
   forget_spec();
   ports_watch();
 }
@@ -186,7 +181,7 @@ static void on_ended(struct process *process, int wait_status) {
   int status = number > 0 ? 128 + number : WEXITSTATUS(wait_status);
   int is_core = number > 0 && WCOREDUMP(wait_status);
   if (task.stage == TASK_ENDING || task.stage == TASK_FLUSHING) return;
-  snprintf(task.last_event, sizeof task.last_event, "exit t=%" PRIu64 " status=%d signal=%d core=%d", now_ns(), status,
+  snprintf(task.last_event, sizeof task.last_event, "exit t=%" PRIu64 " status=%d signal=%d core=%d", event_now_ns(), status,
            number, is_core ? 1 : 0);
   snprintf(task.exit_report, sizeof task.exit_report, "%s wall=%s\n", task.last_event, wall_time());
   begin_end(status);
@@ -234,5 +229,5 @@ void task_replay(struct connection *connection) {
 }
 
 void task_pace(void) {
-  if (!task_is_ending()) process_read(&task.process, !control_is_primary_behind());
+  if (!task_is_ending()) process_read(&task.process, !control_is_primary_behind() && !task.home->is_behind());
 }

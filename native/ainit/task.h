@@ -6,6 +6,21 @@
 #include "process.h"
 #include "spec.h"
 
+/* What PID 1 does for the task; init.c and guest.c do it differently. */
+struct task_home {
+  /* How it ended: one line. */
+  void (*report)(const char *line);
+  /* Whether the log has not taken enough of what it was given. */
+  int (*is_behind)(void);
+  /* Whether everything that was written to connections has left. */
+  int (*is_flushed)(void);
+  /* Nothing is left to do. */
+  void (*leave)(int status);
+};
+
+/* Once, before anything else. */
+void task_open(const struct task_home *home);
+
 /* Reads what concerns the task; `spec` is kept until exec and then forgotten. 0, or -1 with errno and the key in `*bad`. */
 int task_configure(struct spec *spec, const char **bad);
 
