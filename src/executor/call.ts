@@ -4,6 +4,7 @@
  */
 
 import { QuiverError } from '../core/error.ts'
+import { nearestName } from '../core/name.ts'
 
 import { describeSignature, type FunctionType, type ValueType } from './facts.ts'
 
@@ -13,6 +14,11 @@ export const FROM_HEADER = 'x-quiver-from'
 /** Those that wait for this call, the first caller first. */
 export const CHAIN_HEADER = 'quiver-call-chain'
 export const CHAIN_MAX = 8
+
+const COMPARED_LENGTH_MAX = 64
+const COMPARED_NAMES_MAX = 1000
+const LISTED_MAX = 10
+const LISTED_LENGTH_MAX = 500
 
 export interface CallBody {
   /** As people write numbers. */
@@ -102,6 +108,27 @@ export function assertPrintable(name: string, signature: FunctionType): void {
   if (isPrintable) return
   const shown = `${name}${describeSignature(signature)}`
   throw badArguments(`${shown} cannot be called: it returns more than one number`)
+}
+
+/** @param names  of what there is */
+export function exportNotFound(task: string, name: string, names: readonly string[]): QuiverError {
+  // Names are hostile, and comparing them costs the product of their lengths.
+  const near = names
+    .slice(0, COMPARED_NAMES_MAX)
+    .filter(({ length }) => length < COMPARED_LENGTH_MAX)
+  const nearest = name.length > COMPARED_LENGTH_MAX ? undefined : nearestName(name, near)
+  const listed = names.slice(0, LISTED_MAX).join(', ').slice(0, LISTED_LENGTH_MAX)
+  const there = listed === '' ? 'It exports none that could be called.' : `There are: ${listed}.`
+  const message = `${task} exports no function "${name.slice(0, COMPARED_LENGTH_MAX)}"`
+  return new QuiverError('not_found', 'EXPORT_NOT_FOUND', message, {
+    hint: nearest === undefined ? there : `Did you mean "${nearest}"?`,
+  })
+}
+
+/** @throws QuiverError `invalid_argument/CALL_ARGUMENTS`: values that are made for one task alone are not passed */
+export function assertTextsAlone(task: string, { input = '', buffers = {} }: CallBody): void {
+  if (input === '' && Object.keys(buffers).length === 0) return
+  throw badArguments(`${task} is called with texts alone: it has no buffers`)
 }
 
 /** @param result  of a function that `assertPrintable` let pass */

@@ -22,6 +22,11 @@ export interface JudgedModule {
   readonly links: readonly Link[]
 }
 
+interface ExportedFunction {
+  readonly name: string
+  readonly signature: string
+}
+
 export const TABLE_ELEMENTS_MAX = 1_000_000
 const PAGE_BYTES = 65_536
 /** Of each list of an inspection: it is stored and shown, and a module can have 100,000 exports. */
@@ -50,7 +55,9 @@ export async function inspectModule(
 ): Promise<Inspection> {
   const judged = judgeModule(bytes)
   if (demand !== null) await assertFit(bytes, judged, demand, hasScript)
-  return describeModule(judged)
+  if (judged.kind.kind !== 'component') return describeModule(judged, listCallable(judged.facts))
+  const { listFunctions } = await import('./component/functions.ts')
+  return describeModule(judged, listFunctions(bytes))
 }
 
 async function assertFit(
@@ -103,7 +110,8 @@ function wrongEngine(hasScript: boolean): QuiverError {
 }
 
 export function notACommand(kind: ModuleKind): QuiverError {
-  const what = kind.kind === 'component' ? `component of world ${kind.world}` : kind.kind
+  const world = kind.kind === 'component' ? kind.world : null
+  const what = world === null ? kind.kind : `component of world ${world}`
   const message = `the module is a ${what}, not a command: it has nothing to run`
   return new QuiverError('invalid_argument', 'MODULE_NOT_A_COMMAND', message, {
     hint: 'Deploy it with [http] in its manifest and send it a request, or call an export with "quiver invoke".',
@@ -132,17 +140,26 @@ function assertEntry(facts: ModuleFacts, kind: ModuleKind, entry: string | null)
   if (isMissing) throw noEntry(entry, names)
 }
 
-function describeModule({ facts, kind, links }: JudgedModule): Inspection {
+function listCallable(facts: ModuleFacts): readonly ExportedFunction[] {
+  if (facts.format !== 'core') return []
+  return callableExports(facts).map(({ name, signature }) => ({
+    name,
+    signature: signature === null ? '' : describeSignature(signature),
+  }))
+}
+
+function describeModule(
+  { facts, kind, links }: JudgedModule,
+  callable: readonly ExportedFunction[],
+): Inspection {
   const { producers } = facts
-  const isCore = facts.format === 'core'
-  const callable = isCore ? callableExports(facts) : []
-  const memories = isCore ? facts.memories : []
+  const memories = facts.format === 'core' ? facts.memories : []
   return {
     kind: kind.kind,
     entry: 'entry' in kind ? kind.entry : null,
     exports: callable.slice(0, LISTED_MAX).map(({ name, signature }) => ({
       name: name.slice(0, NAME_LENGTH_MAX),
-      signature: signature === null ? '' : describeSignature(signature).slice(0, NAME_LENGTH_MAX),
+      signature: signature.slice(0, NAME_LENGTH_MAX),
     })),
     exportCount: callable.length,
     links: links.map((link) => ({

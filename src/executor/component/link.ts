@@ -65,6 +65,7 @@ class Linker {
     const exported = this.#instantiate(component, null, null)
     const exports: Record<string, LiftPlan> = {}
     for (const [name, item] of exported) {
+      if (item.sort === 'func' && item.func.from === 'guest') exports[name] = item.func.lift
       if (item.sort !== 'instance') continue
       for (const [inner, one] of item.exports) {
         if (one.sort === 'func' && one.func.from === 'guest') {

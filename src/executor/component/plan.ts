@@ -13,7 +13,7 @@ export interface ComponentPlan {
   readonly canons: readonly CanonPlan[]
   /** Functions that the host has to offer. */
   readonly imports: readonly HostFunctionPlan[]
-  /** By interface with version, `#`, and function: `wasi:cli/run@0.2.3#run`. */
+  /** By interface with version, `#`, and function: `wasi:cli/run@0.2.3#run`; a function of the world by its name alone. */
   readonly exports: Readonly<Record<string, LiftPlan>>
   /** How many memories all core instances make. */
   readonly memories: number

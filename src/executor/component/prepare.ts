@@ -12,6 +12,7 @@ import { findHostFunction } from '../wasi02/interfaces.ts'
 import { SIGNATURES } from '../wasi02/signatures.ts'
 
 import { planComponent } from './link.ts'
+import { isWritable } from './parse-values.ts'
 import type { ComponentPlan, LiftPlan } from './plan.ts'
 import { describeFunction, hashSignature } from './types.ts'
 
@@ -48,10 +49,7 @@ function checkComponent(
   limits: ModuleLimits,
 ): ComponentPlan {
   const plan = planComponent(bytes)
-  const { type } = liftedFunction(plan, entry)
-  if (describeFunction(type) !== ENTRIES[entry.world]) {
-    throw wrongType(`${entry.export} exports`, describeFunction(type))
-  }
+  assertEntry(plan, entry)
   const unknown = plan.imports.filter(
     (one) => findHostFunction(one.interface, one.name) === undefined,
   )
@@ -64,11 +62,24 @@ function checkComponent(
   return plan
 }
 
-/** What is called for a request or a run. */
+function assertEntry(plan: ComponentPlan, entry: ComponentEntry): void {
+  if (entry.world === null) {
+    if (Object.values(plan.exports).some(({ type }) => isWritable(type))) return
+    const message = 'the component exports no function that could be called by name'
+    throw new QuiverError('invalid_argument', 'MODULE_KIND_UNKNOWN', message, {
+      hint: 'Export a function without resources among its parameters and in its result.',
+    })
+  }
+  const { type } = liftedFunction(plan, entry)
+  if (describeFunction(type) === ENTRIES[entry.world]) return
+  throw wrongType(`${entry.export} exports`, describeFunction(type))
+}
+
+/** What is called for a request or a run; `world` null: nothing is, but its functions are called by name. */
 export interface ComponentEntry {
-  readonly world: World
+  readonly world: World | null
   /** Interface with version. */
-  readonly export: string
+  readonly export: string | null
 }
 
 const FUNCTIONS: Readonly<Record<World, string>> = {
@@ -78,7 +89,7 @@ const FUNCTIONS: Readonly<Record<World, string>> = {
 
 /** @throws QuiverError `invalid_argument/MODULE_KIND_UNKNOWN` */
 export function liftedFunction(plan: ComponentPlan, entry: ComponentEntry): LiftPlan {
-  const name = FUNCTIONS[entry.world]
+  const name = entry.world === null ? '' : FUNCTIONS[entry.world]
   const found = plan.exports[`${entry.export}#${name}`]
   if (found !== undefined) return found
   const message = `the component exports no function ${name} of ${entry.export}`

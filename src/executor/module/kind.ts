@@ -26,7 +26,8 @@ export type ModuleKind =
       readonly exports: readonly ExportFact[]
       readonly isInitialized: boolean
     }
-  | { readonly kind: 'component'; readonly world: World; readonly export: string }
+  /** `world` null: its functions are called by name. `export`: the interface that is called for the world. */
+  | { readonly kind: 'component'; readonly world: World | null; readonly export: string | null }
   /** A JavaScript engine, which runs a script that comes beside it. */
   | { readonly kind: 'engine' }
 
@@ -109,11 +110,19 @@ function detectComponent(facts: ComponentFacts): ModuleKind {
     const found = facts.exports.find(({ name }) => name.startsWith(`${interfaceName}@0.2.`))
     if (found !== undefined) return { kind: 'component', world, export: found.name }
   }
+  if (facts.exports.some(isCallable)) return { kind: 'component', world: null, export: null }
   const names = facts.exports.slice(0, 10).map(({ name }) => name.slice(0, 100))
   throw new QuiverError(
     'unimplemented',
     'MODULE_WORLD_UNKNOWN',
     `the component is of no world that can run here: it exports ${names.join(', ') || 'nothing'}`,
-    { hint: 'Build it for wasi:http/proxy or wasi:cli/command of WASI 0.2.' },
+    {
+      hint: 'Build it for wasi:http/proxy or wasi:cli/command of WASI 0.2, or export functions of your own.',
+    },
   )
+}
+
+/** A function of the component's own, or an interface of its own; whether people can call it, its types say later. */
+function isCallable({ name, kind }: ComponentFacts['exports'][number]): boolean {
+  return kind === 'function' || (kind === 'instance' && !name.startsWith('wasi:'))
 }

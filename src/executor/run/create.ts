@@ -15,6 +15,7 @@ import type { Guest, Runner } from './runner.ts'
  */
 export async function openRunner(guest: Guest): Promise<Runner> {
   if (guest.kind.kind === 'component') {
+    if (guest.kind.world === null) return new ReactorRunner()
     const { ComponentRunner } = await import('./component.ts')
     return new ComponentRunner(guest)
   }

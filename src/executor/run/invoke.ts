@@ -1,13 +1,13 @@
 /**
  * Calls of exports by name, for tasks that link to this one, and for `quiver invoke` (call.ts). Each call has a fresh instance,
- * as a request has, and its own buffers: copies of what the caller gave it.
+ * as a request has, and its own buffers: copies of what the caller gave it. Here are those of core modules; components and
+ * scripts have their own files.
  */
 
-import { QuiverError } from '../../core/error.ts'
-import { nearestName } from '../../core/name.ts'
 import {
   assertPrintable,
   CALL_PATH,
+  exportNotFound,
   FROM_HEADER,
   formatResult,
   parseArguments,
@@ -29,9 +29,6 @@ import type { Guest, Runner } from './runner.ts'
 
 const INITIALIZE = '_initialize'
 const OK = 200
-/** Longer ones are compared with nothing. */
-const SUGGESTED_LENGTH_MAX = 64
-const SUGGESTED_MAX = 1000
 
 /** Whether a request is a call. Anybody may ask for the path; only the proxy says who asks. */
 export function isCall({ head }: Exchange): boolean {
@@ -42,19 +39,25 @@ export function isCall({ head }: Exchange): boolean {
   )
 }
 
+/** What is called, however it is called. */
+interface Callable {
+  /** @throws QuiverError `not_found/EXPORT_NOT_FOUND`, `invalid_argument/CALL_ARGUMENTS`, and whatever the guest fails with */
+  call(exchange: Exchange, name: string, body: CallBody): Promise<CallAnswer>
+}
+
 export class Invoker implements Runner {
   readonly #guest: Guest
-  readonly #binding: ModuleBinding
+  #callable: Promise<Callable> | undefined
 
   constructor(guest: Guest) {
     this.#guest = guest
-    this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links, guest.budget)
   }
 
   async answer(exchange: Exchange): Promise<void> {
-    const found = this.#find(nameOf(exchange.head.path))
+    this.#callable ??= openCallable(this.#guest)
+    const callable = await this.#callable
     const body = parseCallBody(await this.#readBody(exchange))
-    const answer = JSON.stringify(await this.#call(exchange, found, body))
+    const answer = JSON.stringify(await callable.call(exchange, nameOf(exchange.head.path), body))
     exchange.respond(OK, ['Content-Type', 'application/json'], Buffer.from(`${answer}\n`))
   }
 
@@ -68,8 +71,31 @@ export class Invoker implements Runner {
       throw thrown instanceof RangeError ? inputTooLarge(inputBytes) : thrown
     }
   }
+}
 
-  async #call(exchange: Exchange, found: ExportFact, body: CallBody): Promise<CallAnswer> {
+/** The code for components and scripts is loaded for their sake alone. */
+async function openCallable(guest: Guest): Promise<Callable> {
+  const { kind } = guest.kind
+  if (kind === 'component') {
+    const { CallableComponent } = await import('./invoke-component.ts')
+    return new CallableComponent(guest)
+  }
+  if (kind !== 'engine') return new CallableModule(guest)
+  const { CallableScript } = await import('./invoke-script.ts')
+  return new CallableScript(guest)
+}
+
+class CallableModule implements Callable {
+  readonly #guest: Guest
+  readonly #binding: ModuleBinding
+
+  constructor(guest: Guest) {
+    this.#guest = guest
+    this.#binding = new ModuleBinding(guest.module, guest.memory, guest.links, guest.budget)
+  }
+
+  async call(exchange: Exchange, name: string, body: CallBody): Promise<CallAnswer> {
+    const found = this.#find(name)
     const signature = found.signature ?? { params: [], results: [] }
     assertPrintable(found.name, signature)
     const args = parseArguments(found.name, signature, body.args)
@@ -140,18 +166,12 @@ export class Invoker implements Runner {
     const { exports, plan } = this.#guest
     const found = exports.find((one) => one.name === name)
     if (found !== undefined) return found
-    const names = exports.map((one) => one.name)
-    const near = names.slice(0, SUGGESTED_MAX).filter(({ length }) => length < SUGGESTED_LENGTH_MAX)
-    const nearest = name.length > SUGGESTED_LENGTH_MAX ? undefined : nearestName(name, near)
-    const message = `${plan.task} exports no function "${name.slice(0, SUGGESTED_LENGTH_MAX)}"`
-    throw new QuiverError('not_found', 'EXPORT_NOT_FOUND', message, {
-      hint: nearest === undefined ? `There are: ${listed(names)}.` : `Did you mean "${nearest}"?`,
-    })
+    throw exportNotFound(
+      plan.task,
+      name,
+      exports.map((one) => one.name),
+    )
   }
-}
-
-function listed(names: readonly string[]): string {
-  return names.slice(0, 10).join(', ').slice(0, 500)
 }
 
 function nameOf(path: string): string {

@@ -1,4 +1,4 @@
-/** A module whose exports are called by name, with numbers (invoke.ts). It answers no requests. */
+/** A module or component whose exports are called by name (invoke.ts). It answers no requests. */
 
 import { QuiverError } from '../../core/error.ts'
 

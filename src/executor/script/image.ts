@@ -54,6 +54,8 @@ export function openEngine(
     adopt: engine.property(exported, 'adopt'),
     begin: engine.property(exported, 'begin'),
     handle: engine.property(exported, 'handle'),
+    listExports: engine.property(exported, 'listExports'),
+    callExport: engine.property(exported, 'callExport'),
     wake: engine.property(exported, 'wake'),
     settle: engine.property(exported, 'settle'),
     describeError: engine.property(exported, 'describeError'),

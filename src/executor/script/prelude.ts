@@ -22,7 +22,16 @@ const GLOBALS = [isIterable, pairsOf, textOf, random, requireRequest, startTimer
 const FUNCTIONS = [...Object.values(inspecting), ...GLOBALS, ...Object.values(entry)]
 
 /** What the host calls. */
-const ENTRIES = ['adopt', 'begin', 'handle', 'wake', 'settle', 'describeError'] as const
+const ENTRIES = [
+  'adopt',
+  'begin',
+  'handle',
+  'listExports',
+  'callExport',
+  'wake',
+  'settle',
+  'describeError',
+] as const
 export type EntryName = (typeof ENTRIES)[number]
 
 /** The name of the prelude in traces, which leave out its lines. */
@@ -38,7 +47,7 @@ export interface Environment {
 /** An expression: a function of the host's calls and of an `Environment` as JSON, which returns what the host calls. */
 export function buildPrelude(): string {
   return `((host, environment) => { 'use strict'
-const state = { isServing: false, handler: undefined, env: {}, nextId: 1,
+const state = { isServing: false, handler: undefined, exports: {}, env: {}, nextId: 1,
   timers: new Map(), fetches: new Map(), seeds: new Int32Array(0), waiting: 0 }
 ${[...CLASSES, ...FUNCTIONS].map(String).join('\n')}
 const { env, args } = JSON.parse(environment)

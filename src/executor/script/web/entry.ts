@@ -71,6 +71,7 @@ export function adopt(namespace: {
   readonly fetch?: unknown
   readonly default?: { readonly fetch?: unknown } | null
 }): boolean {
+  state.exports = namespace
   const own = namespace.default
   const candidates = [
     [own?.fetch, own],
@@ -111,6 +112,53 @@ export function handle(head: string, body: Uint8Array | undefined): void {
   } catch (thrown) {
     fail(thrown)
   }
+}
+
+/** The functions that it exports beside that for requests, a line for each: how many parameters it has at least, and its name. */
+export function listExports(): string {
+  const lines: string[] = []
+  for (const [name, value] of Object.entries(state.exports)) {
+    if (typeof value !== 'function' || name === 'default' || name === 'fetch') continue
+    lines.push(`${value.length} ${name}`)
+  }
+  return lines.join('\n')
+}
+
+/** Of those that are listed. @param args  texts, as JSON */
+export function callExport(name: string, args: string): void {
+  begin()
+  state.waiting = 1
+  try {
+    const found = state.exports[name]
+    if (typeof found !== 'function') throw new TypeError(`${name} is no function`)
+    const values = JSON.parse(args).map(readArgument)
+    Promise.resolve(found(...values))
+      .then(returnValue)
+      .catch(fail)
+  } catch (thrown) {
+    fail(thrown)
+  }
+}
+
+/** What is JSON is what it says; any other is a text. */
+export function readArgument(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+/** 200: a value. 204: there is none. */
+export function returnValue(value: unknown): void {
+  const text = valueText(value)
+  host.respond(text === undefined ? 204 : 200, '', text ?? '')
+  leave()
+}
+
+export function valueText(value: unknown): string | undefined {
+  if (typeof value === 'string') return value
+  return typeof value === 'bigint' ? String(value) : JSON.stringify(value)
 }
 
 export function answerWith(response: unknown): void {

@@ -54,6 +54,8 @@ export interface State {
   isServing: boolean
   /** `fetch` of the script, with its object. */
   handler: ((request: object, env: object, context: object) => unknown) | undefined
+  /** All that the script exports. */
+  exports: Readonly<Record<string, unknown>>
   env: object
   nextId: number
   readonly timers: Map<number, () => void>
