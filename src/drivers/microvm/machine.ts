@@ -19,6 +19,7 @@ export interface MachinePlan {
   readonly cpus: number
   readonly memoryBytes: number
   readonly memory: MachineMemory
+  /** Of no meaning with `start = load`: the files need not be there then. */
   readonly kernel: string
   readonly initramfs: string
   readonly commandLine: string

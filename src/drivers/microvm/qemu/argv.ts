@@ -30,9 +30,7 @@ export function buildArgv(plan: MachinePlan): readonly string[] {
     ['machine', buildMachine()],
     ...buildProcessor(plan),
     ...buildMemory(plan),
-    ['kernel', plan.kernel],
-    ['initrd', plan.initramfs],
-    ['append', plan.commandLine],
+    ...buildStart(plan),
     // The console goes to the standard output; what comes in is nobody's.
     ['chardev', 'stdio,id=console,signal=off'],
     ['serial', 'chardev:console'],
@@ -43,7 +41,6 @@ export function buildArgv(plan: MachinePlan): readonly string[] {
     ['device', 'virtio-rng-device,rng=entropy'],
     ['device', 'virtio-balloon-device,free-page-reporting=on,deflate-on-oom=on'],
     ...buildControl(plan.control),
-    ...(plan.start === 'load' ? [['incoming', 'defer'] as const] : []),
   ]
   const words = options.flatMap(([name, ...value]) => [`-${name}`, ...value])
   return [QEMU_PROGRAM, ...words.filter((word) => word !== undefined)]
@@ -84,6 +81,16 @@ function buildBackend(memory: MachinePlan['memory'], facts: string): string {
   if (memory.kind === 'anonymous') return `memory-backend-ram,${facts}`
   const share = memory.kind === 'saving' ? 'on' : 'off'
   return `memory-backend-file,${facts},share=${share},mem-path=${escape(memory.file)}`
+}
+
+/** A machine that is loaded has its kernel in its memory. */
+function buildStart({ start, kernel, initramfs, commandLine }: MachinePlan): readonly Option[] {
+  if (start === 'load') return [['incoming', 'defer']]
+  return [
+    ['kernel', kernel],
+    ['initrd', initramfs],
+    ['append', commandLine],
+  ]
 }
 
 function buildDisk(file: string, index: number): readonly Option[] {
