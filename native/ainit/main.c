@@ -1,4 +1,4 @@
-/* Which of ainit's five commands was asked for. */
+/* Which of ainit's commands was asked for. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +7,7 @@
 #include "launch.h"
 #include "protocol.h"
 #include "supervise.h"
+#include "tsc.h"
 
 int main(int argc, char **argv) {
   const char *command = argc < 2 ? "" : argv[1];
@@ -14,7 +15,8 @@ int main(int argc, char **argv) {
   if (strcmp(command, "init") == 0 && argc == 2) return init_main();
   if (strcmp(command, "supervise") == 0) return supervise_main(argc - 1, argv + 1);
   if (strcmp(command, "bridge") == 0) return bridge_main(argc - 1, argv + 1);
+  if (strcmp(command, "tsc") == 0 && argc == 2) return tsc_main();
   if (strcmp(command, "version") == 0 && argc == 2) return printf("%d\n", PROTOCOL_VERSION) > 0 ? 0 : 1;
-  fputs("usage: ainit launch | ainit supervise FILE | ainit bridge … | ainit version\n", stderr);
+  fputs("usage: ainit launch | ainit supervise FILE | ainit bridge … | ainit tsc | ainit version\n", stderr);
   return 64;
 }
