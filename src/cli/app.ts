@@ -18,6 +18,9 @@ import { collectGarbage } from './commands/image/gc.ts'
 import { inspectImage } from './commands/image/inspect.ts'
 import { listImages } from './commands/image/ls.ts'
 import { removeImage } from './commands/image/rm.ts'
+import { buildKernel } from './commands/kernel/build.ts'
+import { listKernels } from './commands/kernel/ls.ts'
+import { removeKernel } from './commands/kernel/rm.ts'
 import { completion } from './commands/node/completion.ts'
 import { printConfig } from './commands/node/config.ts'
 import { doctor } from './commands/node/doctor.ts'
@@ -90,6 +93,10 @@ const root = buildRouteMap({
         inspect: inspectBinary,
         rm: removeBinary,
       },
+    }),
+    kernel: buildRouteMap({
+      docs: { brief: 'Build, list and remove kernels of microVMs' },
+      routes: { build: buildKernel, ls: listKernels, rm: removeKernel },
     }),
     node: buildRouteMap({
       docs: { brief: 'Look at the node' },

@@ -1,6 +1,9 @@
 /** Flags and arguments that several commands share, so that they read and behave alike. */
 
+import { parseHostname, parseMac } from '../core/identity.ts'
+import { formatIpv4, parseIpv4 } from '../core/ipv4.ts'
 import { parseName } from '../core/name.ts'
+import type { Network } from '../core/task.ts'
 import { parseBytes } from '../core/units.ts'
 
 import type { CliContext } from './context.ts'
@@ -35,6 +38,11 @@ export function nameFlag(brief: string) {
 function parseTaskName(text: string): string {
   return parseName(text)
 }
+
+export const kernelsFlag = textFlag(
+  'Folder of the kernels; by default QUIVER_KERNELS, or the cache of the machine',
+  'folder',
+)
 
 /** What `run` and `deploy` change of the manifest. */
 export const overrideFlags = {
@@ -83,6 +91,41 @@ export const overrideFlags = {
     brief: 'Isolation to use; by default what the manifest says',
     optional: true,
   },
+  network: {
+    kind: 'enum',
+    values: ['private', 'bridge', 'none', 'host'],
+    brief: 'Network to use; by default what the manifest says',
+    optional: true,
+  },
+  ip: {
+    kind: 'parsed',
+    parse: (text: string) => formatIpv4(parseIpv4(text)),
+    brief: 'Address on the bridge, of the one instance that there is then',
+    placeholder: 'address',
+    optional: true,
+  },
+  mac: {
+    kind: 'parsed',
+    parse: parseMac,
+    brief: 'Hardware address on the bridge, of the one instance that there is then',
+    placeholder: 'address',
+    optional: true,
+  },
+  hostname: {
+    kind: 'parsed',
+    parse: parseHostname,
+    brief: 'Host name, instead of the name of the task',
+    placeholder: 'name',
+    optional: true,
+  },
+  dns: {
+    kind: 'parsed',
+    parse: (text: string) => formatIpv4(parseIpv4(text)),
+    brief: 'Name server on the bridge, at most two (repeatable)',
+    placeholder: 'address',
+    variadic: true,
+    optional: true,
+  },
 } as const
 
 export const overrideAliases = { e: 'env', m: 'memory', c: 'cpu', p: 'publish' } as const
@@ -95,6 +138,11 @@ export interface OverrideFlags {
   readonly cpu?: number
   readonly publish?: readonly { address: string; hostPort: number; port: number }[]
   readonly isolation?: 'wasm' | 'sandbox' | 'microvm'
+  readonly network?: Network
+  readonly ip?: string
+  readonly mac?: string
+  readonly hostname?: string
+  readonly dns?: readonly string[]
 }
 
 export const taskArgument = {
