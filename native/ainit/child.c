@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,9 +20,12 @@
 #include "protocol.h"
 #include "seccomp.h"
 
-/* Where the two descriptors that live until exec are moved: below everything that is closed first. */
-#define FD_REPORT 3
-#define FD_PROGRAM 4
+/* Where the two descriptors that live until exec are moved, and those that live on: all below what is closed last. */
+#define FD_REPORT (FD_CGROUPS - 1)
+#define FD_PROGRAM (FD_CGROUPS - 2)
+#define FD_GIVEN 3
+
+_Static_assert(FD_GIVEN + GIVEN_MAX <= FD_PROGRAM, "each has a place of its own");
 
 struct confinement confinement;
 
@@ -42,20 +46,21 @@ static void reset_signals(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Leaves 0–2, the report pipe, the lent program and the cgroups: a child frozen from here on holds nothing of PID 1's. */
+/* Leaves 0–2, what is given, the report pipe, the lent program and the cgroups: a child frozen from here on holds nothing of PID 1's. */
 static void keep_few_descriptors(const struct command *command, int report_fd) {
   for (int number = 0; number < 3; number++) dup2(command->stdio[number], number);
   int lent = command->program == NULL ? fcntl(FD_LEND, F_DUPFD_CLOEXEC, FD_END) : -1;
   dup3(report_fd, FD_REPORT, O_CLOEXEC);
   if (lent >= 0) dup3(lent, FD_PROGRAM, O_CLOEXEC);
-  close_range(lent >= 0 ? FD_PROGRAM + 1 : FD_PROGRAM, FD_CGROUPS - 1, 0);
-  close_range(FD_END, ~0u, 0);
+  for (int at = 0; at < command->given_count; at++) dup2(command->given[at], FD_GIVEN + at);
+  close_range((unsigned)(FD_GIVEN + command->given_count), lent >= 0 ? FD_PROGRAM - 1 : FD_PROGRAM, 0);
+  close_range(FD_CGROUPS + CGROUPS_MAX, ~0u, 0);
 }
 
 static void join_cgroups(void) {
-  for (int fd = FD_CGROUPS; fd < FD_END; fd++)
+  for (int fd = FD_CGROUPS; fd < FD_CGROUPS + CGROUPS_MAX; fd++)
     if (write(fd, "0", 1) < 0 && errno != EBADF) give_up("cgroup", errno, NULL);
-  close_range(FD_CGROUPS, FD_END - 1, 0);
+  close_range(FD_CGROUPS, FD_CGROUPS + CGROUPS_MAX - 1, 0);
 }
 
 static void open_session(int is_terminal) {
@@ -87,6 +92,13 @@ static void set_limits(void) {
   setrlimit(RLIMIT_NOFILE, &confinement.files);
   for (size_t at = 0; at < confinement.limit_count; at++)
     limit_one(confinement.limits[at].resource, confinement.limits[at].value);
+}
+
+/* PID 1 of a virtual machine is its root; its task is who it is in a sandbox. */
+static void become_user(void) {
+  uid_t id = (uid_t)confinement.user;
+  for (int capability = 0; capability <= CAP_LAST_CAP; capability++) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+  if (setgroups(0, NULL) < 0 || setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0) give_up("user", errno, NULL);
 }
 
 /* PID 1 may hold capabilities (to bind low ports for relays); no task ever does. */
@@ -148,6 +160,7 @@ _Noreturn void child_run(const struct command *command, int report_fd) {
   join_cgroups();
   open_session(command->is_terminal);
   umask(022);
+  if (confinement.user != 0) become_user();
   if (command->copy != NULL) copy_trees(command->copy);
   if (command->workdir != NULL && chdir(command->workdir) < 0) give_up("workdir", errno, command->workdir);
   set_limits();

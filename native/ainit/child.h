@@ -16,6 +16,7 @@ struct limit {
 };
 
 #define LIMITS_MAX 8
+#define GIVEN_MAX 2
 
 /* The same for every process of the instance; set once. */
 struct confinement {
@@ -23,7 +24,8 @@ struct confinement {
   size_t limit_count;
   int is_filtered;      /* by seccomp */
   int has_lent_program; /* at FD_LEND */
-  struct rlimit files; /* what PID 1 had before it raised its own */
+  unsigned user;        /* uid and gid to become; 0: stay */
+  struct rlimit files;  /* what PID 1 had before it raised its own */
 };
 
 extern struct confinement confinement;
@@ -36,6 +38,8 @@ struct command {
   const char *copy;    /* `from:to`, or NULL */
   int is_terminal;     /* stdio[0] becomes the controlling terminal */
   int stdio[3];
+  int given[GIVEN_MAX]; /* descriptors that it finds at 3 and above */
+  int given_count;
 };
 
 /*

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "control.h"
 #include "loop.h"
@@ -14,6 +15,14 @@ static int64_t offset_ns; /* 0 unless we have a kernel of our own */
 
 uint64_t event_now_ns(void) {
   return now_ns() + (uint64_t)offset_ns;
+}
+
+const char *event_wall_time(void) {
+  static char text[32];
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  snprintf(text, sizeof text, "%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
+  return text;
 }
 
 void event_set_offset(int64_t given_ns) {

@@ -11,6 +11,8 @@
 
 /* Now, by the clock that `t=` of events is told in: CLOCK_MONOTONIC of the host. */
 uint64_t event_now_ns(void);
+/* Seconds since the epoch with milliseconds; the text is there until it is asked for again. */
+const char *event_wall_time(void);
 /* What is to be added to our own clock for that. */
 void event_set_offset(int64_t offset_ns);
 

@@ -4,11 +4,8 @@
 #define _GNU_SOURCE
 #include "init.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -25,27 +22,6 @@
 #include "relay.h"
 #include "streams.h"
 #include "task.h"
-
-/* Which of the optional ones `launch` gave. */
-struct found {
-  int has_out;
-  int has_lent_program;
-};
-
-static struct found take_descriptors(void) {
-  struct found found = {0};
-  close_range(FD_END, ~0u, 0);
-  for (int fd = 0; fd < FD_END; fd++) {
-    int is_there = fcntl(fd, F_GETFD) >= 0;
-    if (!is_there) pid1_fill_gap(fd);
-    if (fd >= FD_SPEC) fcntl(fd, F_SETFD, FD_CLOEXEC);
-    if (fd == FD_OUT) found.has_out = is_there;
-    if (fd == FD_LEND) found.has_lent_program = is_there;
-  }
-  fcntl(FD_CONTROL, F_SETFL, O_NONBLOCK);
-  fcntl(FD_STREAMS, F_SETFL, O_NONBLOCK);
-  return found;
-}
 
 static int is_never_behind(void) {
   return 0;
@@ -65,9 +41,7 @@ static const struct task_home home = {
 static void begin(int has_out) {
   static struct spec spec;
   const char *bad = "unreadable";
-  lseek(FD_SPEC, 0, SEEK_SET);
-  int result = spec_read(FD_SPEC, &spec);
-  pid1_fill_gap(FD_SPEC);
+  int result = pid1_read_spec(&spec);
   if (result == 0) result = out_open(&spec, has_out, &bad);
   if (result == 0) result = egress_configure(&spec, &bad);
   if (result < 0) pid1_fail("spec", bad);
@@ -81,7 +55,7 @@ int init_main(void) {
   }
   /* The task has our uid: without this it could read our memory and use our descriptors through /proc/1. */
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  struct found found = take_descriptors();
+  struct pid1_found found = pid1_take_descriptors();
   confinement.has_lent_program = found.has_lent_program;
   task_open(&home);
   pid1_open();

@@ -71,7 +71,9 @@ static void check_keys(const struct spec *spec) {
       "id",    "dir",     "socket",  "stream_gid", "uid",    "gid",       "cgroup", "task_cgroup", "egress",
       "lend",  "bwrap",   "netns",   "arg",        "program", "env",      "workdir", "port",       "rlimit",
       "relay", "wildcard", "dns",    "token",      "hold",   "stdin",     "terminal", "copy",       "seccomp",
-      "log_bytes", "bridge_port", "bridge", "switch", "mac", "address", "gateway", "names", "dns_others"};
+      "log_bytes", "bridge_port", "bridge", "switch", "mac", "address", "gateway", "names", "dns_others",
+      "vmm", "vmm_program", "vmm_arg", "vmm_env", "wait_resume", "template", "hostname", "hosts", "resolv", "passwd", "group", "tmp_bytes",
+      "mount", "pids", "core_bytes", "boot_ms", "uid_inside", "gid_inside"};
   static const char *const needed[] = {"id", "dir", "socket", "bwrap", "program", "arg"};
   for (size_t at = 0; at < spec->count; at++) {
     size_t key = 0, end = sizeof known / sizeof *known;
@@ -167,6 +169,9 @@ static void bind_sockets(const struct spec *spec) {
   place(FD_CONTROL, listen_at(path, SOCK_STREAM, 0600, (gid_t)-1), "socket", path);
   snprintf(path, sizeof path, "%s.p", prefix);
   place(FD_STREAMS, listen_at(path, SOCK_SEQPACKET, has_group ? 0660 : 0600, group), "socket", path);
+  if (spec_get(spec, "vmm") == NULL) return;
+  snprintf(path, sizeof path, "%s.q", prefix);
+  place(FD_MONITOR, listen_at(path, SOCK_STREAM, 0600, (gid_t)-1), "socket", path);
 }
 
 /* A copy that nobody can change or find on a disk. */

@@ -3,16 +3,21 @@
 #include <string.h>
 
 #include "bridge.h"
+#include "guest.h"
 #include "init.h"
 #include "launch.h"
 #include "protocol.h"
 #include "supervise.h"
+#include "vm.h"
 #include "tsc.h"
 
 int main(int argc, char **argv) {
   const char *command = argc < 2 ? "" : argv[1];
+  if (strcmp(argv[0], "/init") == 0) return guest_main(); /* by the kernel, which may add what it does not know itself */
   if (strcmp(command, "launch") == 0 && argc == 2) return launch_main();
   if (strcmp(command, "init") == 0 && argc == 2) return init_main();
+  if (strcmp(command, "vm") == 0 && argc == 2) return vm_main();
+  if (strcmp(command, "guest") == 0 && argc == 2) return guest_main();
   if (strcmp(command, "supervise") == 0) return supervise_main(argc - 1, argv + 1);
   if (strcmp(command, "bridge") == 0) return bridge_main(argc - 1, argv + 1);
   if (strcmp(command, "tsc") == 0 && argc == 2) return tsc_main();

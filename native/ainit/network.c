@@ -93,7 +93,10 @@ int network_add_addresses(const struct spec *spec) {
   return 0;
 }
 
+int network_open(void) {
+  return raise_loopback() < 0 ? -1 : write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+}
+
 int network_unshare(void) {
-  if ((geteuid() == 0 ? unshare(CLONE_NEWNET) : unshare_as_user()) < 0 || raise_loopback() < 0) return -1;
-  return write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+  return (geteuid() == 0 ? unshare(CLONE_NEWNET) : unshare_as_user()) < 0 ? -1 : network_open();
 }

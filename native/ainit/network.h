@@ -10,6 +10,9 @@
  */
 int network_unshare(void);
 
+/* Loopback up in the namespace of this process, where every port may be bound by every user. 0, or -1 with errno. */
+int network_open(void);
+
 /*
  * Gives loopback the addresses that relays listen on, beside 127.0.0.0/8 and ::1, which it has: a program that was told an
  * address and no name reaches the relay by it. 0, or -1 with errno.

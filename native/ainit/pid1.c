@@ -15,18 +15,44 @@
 #include "dns.h"
 #include "loop.h"
 #include "ports.h"
+#include "protocol.h"
 #include "relay.h"
 #include "seccomp.h"
 #include "task.h"
 
 static struct source signals;
 
-void pid1_fill_gap(int fd) {
+/* Puts /dev/null at a known descriptor that is not there, so that nothing else ever gets its number. */
+static void fill_gap(int fd) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null >= 0 && null != fd) {
     dup3(null, fd, O_CLOEXEC);
     close(null);
   }
+}
+
+struct pid1_found pid1_take_descriptors(void) {
+  struct pid1_found found = {0};
+  close_range(FD_END, ~0u, 0);
+  for (int fd = 0; fd < FD_END; fd++) {
+    int is_there = fcntl(fd, F_GETFD) >= 0;
+    if (!is_there) fill_gap(fd);
+    if (fd >= FD_SPEC) fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (fd == FD_OUT) found.has_out = is_there;
+    if (fd == FD_LEND) found.has_lent_program = is_there;
+  }
+  fcntl(FD_CONTROL, F_SETFL, O_NONBLOCK);
+  fcntl(FD_STREAMS, F_SETFL, O_NONBLOCK);
+  return found;
+}
+
+int pid1_read_spec(struct spec *spec) {
+  lseek(FD_SPEC, 0, SEEK_SET);
+  int result = spec_read(FD_SPEC, spec);
+  int saved = errno;
+  fill_gap(FD_SPEC);
+  errno = saved;
+  return result;
 }
 
 static void signals_ready(struct source *source, uint32_t events) {

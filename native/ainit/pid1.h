@@ -4,8 +4,16 @@
 
 #include "spec.h"
 
-/* Puts /dev/null at a known descriptor that is not there, so that nothing else ever gets its number. */
-void pid1_fill_gap(int fd);
+/* Which of the optional descriptors `launch` gave. */
+struct pid1_found {
+  int has_out;
+  int has_lent_program;
+};
+
+/* What `launch` left, and nothing beside it. */
+struct pid1_found pid1_take_descriptors(void);
+/* Reads the specification, and forgets its descriptor. 0, or -1 with errno. */
+int pid1_read_spec(struct spec *spec);
 
 /* The loop, signals (children are reaped; nothing else is heard) and as many descriptors as may be. */
 void pid1_open(void);

@@ -24,7 +24,7 @@ enum {
 #define FRAME_HEADER_BYTES 5
 #define FRAME_PAYLOAD_BYTES_MAX 65536
 
-/* Descriptors that `launch` leaves for `init`. */
+/* Descriptors that `launch` leaves for `init` and `vm`. */
 enum {
   FD_SPEC = 3,
   FD_CONTROL = 4,
@@ -36,7 +36,8 @@ enum {
   FD_CGROUPS = 10,
   FD_NAMES = 18,
   FD_SWITCH = 19,
-  FD_END = 20,
+  FD_MONITOR = 20,
+  FD_END = 21,
 };
 
 #define CGROUPS_MAX (FD_NAMES - FD_CGROUPS)

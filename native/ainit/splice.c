@@ -33,7 +33,7 @@ static struct splice *take_free(uint8_t kind) {
   errno = EAGAIN;
   if (splice == splices + SPLICES_MAX) return NULL;
   if (splice == splices + used) used++;
-  *splice = (struct splice){.source = {.fd = -1}, .kind = kind, .bytes_left = UINT64_MAX};
+  *splice = (struct splice){.source = {.fd = -1}, .kind = kind};
   return splice;
 }
 
@@ -83,10 +83,10 @@ static void end_input(struct splice *splice) {
 /* How much the descriptor took; -1: it is broken. */
 static ssize_t give(struct splice *splice, const uint8_t *bytes, size_t length) {
   if (splice->source.fd < 0) return 0;
-  if (length > splice->bytes_left) return -1;
+  if (splice->bytes_left != NULL && length > *splice->bytes_left) return -1;
   ssize_t written = write(splice->source.fd, bytes, length);
   if (written < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
-  if (splice->bytes_left != UINT64_MAX) splice->bytes_left -= (uint64_t)written;
+  if (splice->bytes_left != NULL) *splice->bytes_left -= (unsigned long long)written;
   channel_consumed(&splice->channel, (size_t)written);
   return written;
 }
@@ -164,7 +164,7 @@ static void reset(struct channel *channel) {
 static void answered(struct channel *channel, int status) {
   struct splice *splice = splice_of(channel);
   if (splice->answered != NULL) splice->answered(splice, status);
-  if (status != 0) release(splice);
+  if (status != 0 && splice->kind != 0) release(splice);
 }
 
 static void splice_ready(struct source *source, uint32_t events) {

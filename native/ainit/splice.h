@@ -15,7 +15,7 @@ struct splice {
   struct bytes pending; /* what the descriptor has not taken yet */
   uint8_t kind;         /* CHANNEL_…; 0: free */
   int is_in_ended, is_in_done, is_out_done;
-  uint64_t bytes_left; /* how much it may take */
+  unsigned long long *bytes_left; /* how much it may take, with others perhaps; NULL: anything */
   void *context;
   void (*answered)(struct splice *splice, int status); /* may be NULL. After a refusal the splice is gone */
   void (*gone)(struct splice *splice);                 /* about to be; may be NULL */

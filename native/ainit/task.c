@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "events.h"
@@ -128,21 +127,12 @@ static void begin_end(int32_t status) {
   timer_set(&task.timer, now_ns());
 }
 
-/* Seconds since the epoch with milliseconds. */
-static const char *wall_time(void) {
-  static char text[32];
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  snprintf(text, sizeof text, "%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
-  return text;
-}
-
 void task_fail(const char *step, int number, const char *text) {
   char head[96];
   if (task.stage == TASK_ENDING || task.stage == TASK_FLUSHING) return;
   snprintf(head, sizeof head, "error t=%" PRIu64 " step=%.15s errno=%d", event_now_ns(), step, number);
   snprintf(task.last_event, sizeof task.last_event, "%s text=%.380s", head, text);
-  snprintf(task.exit_report, sizeof task.exit_report, "%s wall=%s text=%.380s\n", head, wall_time(), text);
+  snprintf(task.exit_report, sizeof task.exit_report, "%s wall=%s text=%.380s\n", head, event_wall_time(), text);
   log_remark("could not be started: %s: %s", step, text);
   begin_end(STATUS_NOT_STARTED);
 }
@@ -183,7 +173,7 @@ static void on_ended(struct process *process, int wait_status) {
   if (task.stage == TASK_ENDING || task.stage == TASK_FLUSHING) return;
   snprintf(task.last_event, sizeof task.last_event, "exit t=%" PRIu64 " status=%d signal=%d core=%d", event_now_ns(), status,
            number, is_core ? 1 : 0);
-  snprintf(task.exit_report, sizeof task.exit_report, "%s wall=%s\n", task.last_event, wall_time());
+  snprintf(task.exit_report, sizeof task.exit_report, "%s wall=%s\n", task.last_event, event_wall_time());
   begin_end(status);
 }
 

@@ -89,6 +89,8 @@ export interface InstanceOptions {
   readonly folder?: string
   /** Replaces the usual root. */
   readonly root?: readonly string[]
+  /** What PID 1 is. Default: `init`. */
+  readonly command?: 'init' | 'vm'
 }
 
 export class Instance implements AsyncDisposable {
@@ -126,7 +128,7 @@ export class Instance implements AsyncDisposable {
       ...words(`--proc /proc --dev /dev --ro-bind ${workshop.ainit} ${inside}/.ainit`),
       ...words(`--ro-bind ${workshop.probe} /tmp/probe`),
       ...(options.bwrap ?? []),
-      ...words(`-- ${inside}/.ainit init`),
+      ...words(`-- ${inside}/.ainit ${options.command ?? 'init'}`),
     ]
     const identity: Records = [
       ['uid', String(UID)],

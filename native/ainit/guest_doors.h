@@ -1,0 +1,20 @@
+/* The doors of a virtual machine (doors.h) on its own side: what the host opens, and what is opened there. */
+#ifndef AINIT_GUEST_DOORS_H
+#define AINIT_GUEST_DOORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "relay.h"
+#include "spec.h"
+
+/* Reads what bounds the doors. 0, or -1 with errno. */
+int guest_doors_configure(const struct spec *spec);
+
+/* The host opens a channel. */
+void guest_doors_take(uint32_t id, const uint8_t *arguments, size_t length);
+
+/* The outlet of relays. */
+int guest_doors_relay(struct relay *relay);
+
+#endif
