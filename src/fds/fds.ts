@@ -42,6 +42,7 @@ interface Native {
   readonly close: (fd: number) => void
   readonly dieWithParent: (parent: number) => void
   readonly trimMemory: () => void
+  readonly readTicks: () => readonly [ticks: bigint, ns: bigint] | undefined
   readonly watch: (fd: number, callback: (events: number) => void) => WatchHandle
   readonly watchEvents: (handle: WatchHandle, isWritableToo: boolean) => void
   readonly watchKeepsAlive: (handle: WatchHandle, isKept: boolean) => void
@@ -147,6 +148,14 @@ export function dieWithParent(parent: number): void {
  */
 export function trimMemory(): void {
   native().trimMemory()
+}
+
+/**
+ * The processor's time stamp counter and CLOCK_MONOTONIC_RAW, of the same moment: two such readings tell how fast the counter is.
+ * Undefined on processors that have none.
+ */
+export function readTicks(): readonly [ticks: bigint, ns: bigint] | undefined {
+  return native().readTicks()
 }
 
 /**

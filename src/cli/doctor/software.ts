@@ -88,6 +88,7 @@ async function checkNative(): Promise<Finding> {
     ['build/ainit', 'ainit'],
     ['build/fds.node', 'fds'],
     ['build/private-memory.so', 'vmm'],
+    ['build/first-process', 'vmm'],
   ]
   const fresh = await Promise.all(
     parts.map(async ([built, source]) => {

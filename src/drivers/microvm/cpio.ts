@@ -45,10 +45,8 @@ function buildHeader(
   assert(!name.startsWith('/') && !name.includes('\0'), `not a name in an archive: ${name}`)
   const nameBytes = Buffer.byteLength(name) + 1
   const [uid, gid, links, time, checksum] = [0, 0, 1, 0, 0]
-  const fields = [
-    ...[inode, mode, uid, gid, links, time, bytes, 0, 0],
-    ...[device.major, device.minor, nameBytes, checksum],
-  ]
+  const status = [inode, mode, uid, gid, links, time, bytes]
+  const fields = [...status, 0, 0, device.major, device.minor, nameBytes, checksum]
   const digits = fields.map((field) => field.toString(16).padStart(8, '0')).join('')
   return padded(Buffer.from(`070701${digits}${name}\0`))
 }

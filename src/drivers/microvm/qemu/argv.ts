@@ -48,7 +48,7 @@ export function buildArgv(plan: MachinePlan): readonly string[] {
 
 /** `rtc` and `pit` stay: without the one the kernel waits a second for it, without the other it cannot tell its speed. */
 function buildMachine(): string {
-  const absent = ['acpi', 'pcie', 'usb', 'ioapic2', 'graphics', 'x-option-roms']
+  const absent = ['acpi', 'pcie', 'usb', 'pic', 'ioapic2', 'graphics', 'x-option-roms']
   return [
     'microvm',
     ...absent.map((feature) => `${feature}=off`),
