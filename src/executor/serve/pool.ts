@@ -27,6 +27,7 @@ import { BlankThread, ModuleServer, type ModuleObserver } from './module-server.
 import { prepareModule } from './prepare.ts'
 
 const WATCH_MS = 50
+const REFILL_MS = 30
 /** Messages that wait for control. */
 const PENDING_BYTES_MAX = 4 * 1024 * 1024
 
@@ -152,9 +153,10 @@ export class Pool {
   readonly #takeThread = (): BlankThread => {
     const thread = this.#blank ?? new BlankThread()
     this.#blank = undefined
-    setImmediate(() => {
+    // The next one can wait until this one has answered its first request.
+    setTimeout(() => {
       this.#blank ??= new BlankThread()
-    })
+    }, REFILL_MS)
     return thread
   }
 

@@ -21,6 +21,7 @@ import { Beat } from './beat.ts'
 import { LogFlow } from './log-flow.ts'
 import { Pace } from './pace.ts'
 import { PendingAnswers } from './pending-answers.ts'
+import { rehearse } from './rehearsal.ts'
 
 export interface ThreadData {
   readonly beat: SharedArrayBuffer
@@ -52,6 +53,8 @@ export type FromThread =
 
 const HOST = '127.0.0.1'
 const BACKLOG = 1024
+/** The first thread of a process has a module at once. */
+const REHEARSE_AFTER_MS = 20
 
 class ServingThread {
   readonly #beat: Beat
@@ -160,7 +163,9 @@ function tell(message: FromThread): void {
 
 const data: ThreadData = workerData
 const thread = new ServingThread(data)
+const rehearsal = setTimeout(() => void rehearse(), REHEARSE_AFTER_MS)
 parentPort?.on('message', (message: ToThread) => {
+  clearTimeout(rehearsal)
   if (message.type === 'drain') {
     thread.drain()
     return
