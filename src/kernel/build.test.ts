@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test'
@@ -154,7 +154,9 @@ suite('building a kernel', { skip }, () => {
       await buildKernel({ folder, source, onProgress() {} }, new AbortController().signal)`
     const entry = path.join(sources, 'builder.ts')
     await writeFile(entry, script)
-    const builder = spawn(process.execPath, [entry, folder, source], { stdio: 'ignore' })
+    const builder = spawn(process.execPath, [entry, folder, source], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
     const exited = once(builder, 'exit')
     const work = await until(async () => {
       const [name] = await leftovers()
@@ -191,7 +193,6 @@ async function patched(): Promise<Readonly<Record<string, string>>> {
 
 /** Ids of processes whose working folder is below `folder`, or was. */
 async function processesIn(folder: string): Promise<readonly string[]> {
-  const { readlink } = await import('node:fs/promises')
   const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const folders = await Promise.all(ids.map((id) => readlink(`/proc/${id}/cwd`).catch(() => '')))
   return ids.filter((_, index) => folders[index]?.startsWith(folder))

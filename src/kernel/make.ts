@@ -49,7 +49,8 @@ export async function makeKernel(job: Job): Promise<Made> {
     program: string,
     args: readonly string[],
     onOutput?: (text: string) => void,
-  ) => run(program, args, { folder: tree, signal, log, env: SAME_BYTES, onOutput })
+  ) =>
+    run(program, args, { folder: tree, confinedTo: work, signal, log, env: SAME_BYTES, onOutput })
 
   onStage('unpack', 0)
   const leftOut = LEFT_OUT.map((folder) => `--exclude=*/${folder}`)

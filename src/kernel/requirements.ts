@@ -31,7 +31,7 @@ const REQUIREMENTS: readonly Requirement[] = [
   program('tar', 'tar'),
   program('xz', 'xz-utils'),
   program('zstd', 'zstd'),
-  program('setpriv', 'util-linux'),
+  program('bwrap', 'bubblewrap'),
   { name: 'the headers of libelf', paths: ['/usr/include/libelf.h'], package: 'libelf-dev' },
   { name: 'the headers of C', paths: ['/usr/include/stdio.h'], package: 'libc6-dev' },
 ]

@@ -1,4 +1,4 @@
-/** Programs that a build runs: what they say goes to a log, and none of them outlives this process. */
+/** Programs that a build runs: what they say goes to a log, they write in one folder, and none of them outlives this process. */
 
 import { spawn } from 'node:child_process'
 import { open, type FileHandle } from 'node:fs/promises'
@@ -7,6 +7,8 @@ import { QuiverError } from '../core/error.ts'
 
 interface Options {
   readonly folder: string
+  /** The one folder that it may write. It and all that it starts end with this process, even if that is killed. */
+  readonly confinedTo?: string
   readonly signal: AbortSignal
   readonly log?: BuildLog
   readonly env?: Readonly<Record<string, string>>
@@ -57,13 +59,14 @@ export class BuildLog implements AsyncDisposable {
 export async function run(
   program: string,
   args: readonly string[],
-  { folder, signal, log, env = {}, onOutput }: Options,
+  { folder, confinedTo, signal, log, env = {}, onOutput }: Options,
 ): Promise<string> {
   signal.throwIfAborted()
   log?.add(`> ${program} ${args.join(' ')}\n`)
   const { promise, resolve, reject } = Promise.withResolvers<number | string | null>()
-  // `make` ends its children when it is told to end: by us, or by the kernel when we are killed.
-  const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', program, ...args], {
+  const [first, ...rest] =
+    confinedTo === undefined ? [program, ...args] : [...confine(confinedTo), program, ...args]
+  const child = spawn(first, rest, {
     cwd: folder,
     env: { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -87,4 +90,9 @@ export async function run(
   throw new QuiverError('failed_precondition', 'KERNEL_BUILD_FAILED', message, {
     hint: log === undefined ? 'Run it by itself.' : `Read all it said: ${log.path}`,
   })
+}
+
+function confine(folder: string): readonly [string, ...string[]] {
+  const own = '--die-with-parent --unshare-pid --unshare-net --ro-bind / / --proc /proc --dev /dev'
+  return ['bwrap', ...own.split(' '), '--bind', folder, folder, '--setenv', 'TMPDIR', folder, '--']
 }

@@ -17,6 +17,8 @@ export type Fix =
   | { readonly kind: 'packages'; readonly packages: readonly string[] }
   /** The native parts, by the project's own script. */
   | { readonly kind: 'build' }
+  /** The kernel of microVMs, and the Debian packages that building it takes. */
+  | { readonly kind: 'kernel'; readonly packages: readonly string[] }
 
 type Optional = Partial<Pick<Finding, 'isRequired' | 'detail' | 'remedy' | 'fix'>>
 

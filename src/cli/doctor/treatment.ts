@@ -11,24 +11,39 @@ import { runLoudly } from '../program.ts'
 import type { Finding } from './finding.ts'
 import { PACKAGE_ROOT } from './software.ts'
 
-/** The commands that would cure `findings`, in order. */
-export function planTreatment(findings: readonly Finding[]): {
+export interface Treatment {
   readonly packages: readonly string[]
   readonly isBuildNeeded: boolean
-} {
-  const missing = findings.filter(({ isPresent }) => !isPresent)
-  const names = missing.flatMap(({ fix }) => (fix?.kind === 'packages' ? fix.packages : []))
-  return {
-    packages: [...new Set(names)].toSorted(),
-    isBuildNeeded: missing.some(({ fix }) => fix?.kind === 'build'),
-  }
+  readonly isKernelNeeded: boolean
 }
 
-/** @throws QuiverError `permission_denied/NOT_ROOT`, `unimplemented/NOT_DEBIAN`, `failed_precondition/FIX_FAILED` */
-export async function treat(context: CliContext, findings: readonly Finding[]): Promise<void> {
-  const { packages, isBuildNeeded } = planTreatment(findings)
+/** What would cure `findings`, in order; undefined when nothing can be done. */
+export function planTreatment(findings: readonly Finding[]): Treatment | undefined {
+  const fixes = findings.filter(({ isPresent }) => !isPresent).map(({ fix }) => fix)
+  const names = fixes.flatMap((fix) => (fix === null || fix.kind === 'build' ? [] : fix.packages))
+  const plan = {
+    packages: [...new Set(names)].toSorted(),
+    isBuildNeeded: fixes.some((fix) => fix?.kind === 'build'),
+    isKernelNeeded: fixes.some((fix) => fix?.kind === 'kernel'),
+  }
+  const isEmpty = plan.packages.length === 0 && !plan.isBuildNeeded && !plan.isKernelNeeded
+  return isEmpty ? undefined : plan
+}
+
+/**
+ * @throws QuiverError `permission_denied/NOT_ROOT`, `unimplemented/NOT_DEBIAN`, `failed_precondition/FIX_FAILED`, and as
+ *   `buildKernel` does
+ */
+export async function treat(context: CliContext, plan: Treatment): Promise<void> {
+  const { packages, isBuildNeeded, isKernelNeeded } = plan
   if (packages.length > 0) await install(context, packages)
   if (isBuildNeeded) await execute(context, [path.join(PACKAGE_ROOT, 'scripts/build-native')])
+  if (isKernelNeeded) {
+    say(context, '> quiver kernel build')
+    // By now there is what it lacked.
+    const { buildLocalKernel, localKernels } = await import('../kernel.ts')
+    await buildLocalKernel(context, { folder: localKernels(context, undefined), source: null })
+  }
 }
 
 async function install(context: CliContext, packages: readonly string[]): Promise<void> {

@@ -9,6 +9,7 @@ import { finding } from '../../doctor/finding.ts'
 import type { Finding } from '../../doctor/finding.ts'
 import { checkKernel } from '../../doctor/kernel.ts'
 import { checkMachine } from '../../doctor/machine.ts'
+import { checkMicrovm } from '../../doctor/microvm.ts'
 import { checkSoftware } from '../../doctor/software.ts'
 import { planTreatment, treat } from '../../doctor/treatment.ts'
 import { localFolders } from '../../local.ts'
@@ -18,18 +19,18 @@ import { paintFor } from '../../style.ts'
 interface Flags {
   readonly fix: boolean
   readonly examples: boolean
+  readonly microvm: boolean
   readonly json: boolean
 }
 
 const HEALTH_TIMEOUT_MS = 5000
 
 export async function doctor(this: CliContext, flags: Flags): Promise<void> {
-  let findings = await examine(this, flags.examples)
-  const { packages, isBuildNeeded } = planTreatment(findings)
-  const isCurable = packages.length > 0 || isBuildNeeded
-  if (flags.fix && isCurable) {
-    await treat(this, findings)
-    findings = await examine(this, flags.examples)
+  let findings = await examine(this, flags)
+  const plan = planTreatment(findings)
+  if (flags.fix && plan !== undefined) {
+    await treat(this, plan)
+    findings = await examine(this, flags)
   }
   const isWell = findings.every(({ isPresent, isRequired }) => isPresent || !isRequired)
   if (!isWell) this.process.exitCode = CODES.failed_precondition.exit
@@ -38,17 +39,21 @@ export async function doctor(this: CliContext, flags: Flags): Promise<void> {
     return
   }
   for (const one of findings) show(this, one)
-  if (isCurable && !flags.fix)
+  if (plan !== undefined && !flags.fix)
     say(this, 'Run "quiver doctor --fix" to install and build what is missing.')
   if (!isWell) say(this, 'A node cannot run here yet.')
 }
 
-async function examine(context: CliContext, hasExamples: boolean): Promise<readonly Finding[]> {
+async function examine(
+  context: CliContext,
+  { examples, microvm }: Flags,
+): Promise<readonly Finding[]> {
   const { config, findings } = await readSettings(context.process.env)
   const groups = await Promise.all([
     askNode(context),
     checkKernel(),
-    checkSoftware(hasExamples),
+    checkSoftware(examples),
+    checkMicrovm(context, microvm),
     checkMachine(config),
   ])
   return [...findings, ...groups.flat()]
