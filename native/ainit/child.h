@@ -18,12 +18,19 @@ struct limit {
 #define LIMITS_MAX 8
 #define GIVEN_MAX 2
 
+enum lent {
+  LENT_NOTHING,
+  LENT_ELSEWHERE, /* it is fetched when it is asked for */
+  LENT_HERE,      /* at FD_LEND */
+};
+
 /* The same for every process of the instance; set once. */
 struct confinement {
   struct limit limits[LIMITS_MAX];
   size_t limit_count;
   int is_filtered;      /* by seccomp */
-  int has_lent_program; /* at FD_LEND */
+  enum lent lent;      /* the program that sessions may be lent */
+  void (*fetch_lent)(void); /* begins to, unless it has; `control_unblock_waiting` follows */
   unsigned user;        /* uid and gid to become; 0: stay */
   struct rlimit files;  /* what PID 1 had before it raised its own */
 };

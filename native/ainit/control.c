@@ -210,7 +210,7 @@ void control_broadcast_exit(int32_t status) {
   }
 }
 
-void control_unblock_attached(void) {
+void control_unblock_waiting(void) {
   for (size_t at = 0; at < CONNECTIONS_MAX; at++)
     if (connections[at].session == NULL) connection_unblock(&connections[at]);
 }

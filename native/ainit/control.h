@@ -39,8 +39,8 @@ void control_broadcast_event(const char *line);
 void control_broadcast_output(uint8_t type, const uint8_t *bytes, size_t length);
 /* The last frame for all who are attached. */
 void control_broadcast_exit(int32_t status);
-/* The task's stdin takes more again. */
-void control_unblock_attached(void);
+/* The task's stdin takes more again, or the lent program is there: for all that have no session. */
+void control_unblock_waiting(void);
 
 /* A primary reader has not taken enough of what it was sent. */
 int control_is_primary_behind(void);

@@ -1,65 +1,73 @@
-/* The doors of a virtual machine (doors.h). */
+/*
+ * The doors of a virtual machine (doors.h). Whoever comes to the control socket is let through as he is, unless his first frame
+ * is for the host's side.
+ */
 #define _GNU_SOURCE
 #include "doors.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "acceptor.h"
 #include "control.h"
-#include "egress.h"
-#include "log.h"
+#include "freezer.h"
 #include "machine.h"
 #include "protocol.h"
 #include "splice.h"
 #include "streams.h"
 
-#define RETRY_MS 100
-#define LEAVING_MAX 256
-#define CORES_MAX 8
-
-/* A connection out of the machine that egress has not been given yet. */
-struct leaving {
-  int fd; /* 0: a free entry */
-  uint16_t port;
-  char name[NAME_BYTES_MAX + 1];
-};
-
 static struct acceptor control;
-static struct leaving leaving[LEAVING_MAX];
-static struct timer retry;
-static int has_lent_program;
-static unsigned long long core_bytes;
-static int core_count;
-
-int doors_configure(const struct spec *spec, int is_program_lent, const char **bad) {
-  const char *text = spec_get(spec, *bad = "core_bytes");
-  has_lent_program = is_program_lent;
-  return text == NULL ? 0 : parse_number(text, 0, 1ull << 50, &core_bytes);
-}
+/* Who has said nothing yet. */
+static struct source visitors[CONNECTIONS_MAX];
+static int is_machine_open;
 
 static void control_gone(struct splice *splice) {
   (void)splice;
   acceptor_resume(&control);
 }
 
-static void control_ready(struct source *source, uint32_t events) {
+/* The descriptor is out of the loop. */
+static void let_in(int fd) {
   const uint8_t kind = CHANNEL_CONTROL;
+  struct splice *splice = is_machine_open ? splice_open(&kind, sizeof kind, fd) : NULL;
+  if (splice == NULL) close(fd);
+  else splice->gone = control_gone;
+}
+
+static void visitor_ready(struct source *source, uint32_t events) {
+  uint8_t header[FRAME_HEADER_BYTES];
+  int fd = source->fd;
+  (void)events;
+  ssize_t got = recv(fd, header, sizeof header, MSG_PEEK | MSG_DONTWAIT);
+  if (got > 0 && (size_t)got < sizeof header) return; /* edge-triggered: the rest wakes us */
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  source_want(source, 0);
+  source->fd = -1;
+  if (got <= 0) close(fd);
+  else if (header[4] == FRAME_FREEZE) freezer_take(fd);
+  else let_in(fd);
+  acceptor_resume(&control);
+}
+
+static void control_ready(struct source *source, uint32_t events) {
   (void)source;
   (void)events;
-  if (splices_count(CHANNEL_CONTROL) >= CONNECTIONS_MAX) {
+  unsigned waiting = 0;
+  struct source *place = NULL;
+  for (size_t at = 0; at < CONNECTIONS_MAX; at++) {
+    waiting += visitors[at].fd >= 0;
+    if (visitors[at].fd < 0) place = &visitors[at];
+  }
+  if (place == NULL || waiting + splices_count(CHANNEL_CONTROL) >= CONNECTIONS_MAX) {
     acceptor_full(&control);
     return;
   }
   int fd = acceptor_take(&control);
-  if (fd < 0) return;
-  struct splice *splice = splice_open(&kind, sizeof kind, fd);
-  if (splice == NULL) close(fd);
-  else splice->gone = control_gone;
+  if (fd < 0 || source_open(place, fd, EPOLLIN | EPOLLET, visitor_ready) == 0) return;
+  close(fd);
+  place->fd = -1;
 }
 
 /* Whoever asked for a stream gets one end of a pair, and the machine has the other. */
@@ -107,118 +115,13 @@ static void dial_cancel(struct dial *dial) {
 
 static const struct dialer machine_dialer = {.begin = dial_begin, .cancel = dial_cancel};
 
-void doors_open(void) {
+void doors_open_control(void) {
+  for (size_t at = 0; at < CONNECTIONS_MAX; at++) visitors[at].fd = -1;
   acceptor_open(&control, FD_CONTROL, control_ready);
+}
+
+void doors_open(void) {
+  is_machine_open = 1;
+  doors_open_control();
   streams_open(FD_STREAMS, &machine_dialer);
-}
-
-/* 0, or -1 while egress cannot be reached. */
-static int try_to_leave(struct leaving *one) {
-  if (egress_give(one->name, one->port, one->fd) < 0) return -1;
-  close(one->fd);
-  one->fd = 0;
-  return 0;
-}
-
-static void retry_fired(struct timer *timer) {
-  int is_waiting = 0;
-  for (size_t at = 0; at < LEAVING_MAX; at++)
-    if (leaving[at].fd != 0 && try_to_leave(&leaving[at]) < 0) is_waiting = 1;
-  if (is_waiting) timer_set(timer, now_ns() + RETRY_MS * NS_PER_MS);
-}
-
-/* The port and the name, as a relay has them. Whether the instance may go there is egress's to say. */
-static int read_relay(const uint8_t *arguments, size_t length, struct leaving *one) {
-  if (length < 4 || length - 3 > NAME_BYTES_MAX) return -1;
-  memcpy(&one->port, arguments + 1, sizeof one->port);
-  for (size_t at = 3; at < length; at++)
-    if (arguments[at] <= ' ' || arguments[at] >= 127) return -1;
-  memcpy(one->name, arguments + 3, length - 3);
-  one->name[length - 3] = '\0';
-  return one->port == 0 ? -1 : 0;
-}
-
-static void take_relay(uint32_t id, const uint8_t *arguments, size_t length) {
-  int ends[2];
-  struct leaving *one = leaving;
-  while (one < leaving + LEAVING_MAX && one->fd != 0) one++;
-  if (one == leaving + LEAVING_MAX) {
-    mux_refuse(id, EAGAIN);
-    return;
-  }
-  if (read_relay(arguments, length, one) < 0) {
-    mux_refuse(id, EINVAL);
-    return;
-  }
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0) {
-    mux_refuse(id, errno);
-    return;
-  }
-  struct splice *splice = splice_accept(id, CHANNEL_RELAY);
-  if (splice == NULL) {
-    close(ends[0]);
-    close(ends[1]);
-    return;
-  }
-  one->fd = ends[1];
-  splice_answer(splice);
-  splice_attach(splice, ends[0]);
-  if (try_to_leave(one) == 0 || retry.at_ns != 0) return;
-  retry.fire = retry_fired;
-  timer_set(&retry, now_ns() + RETRY_MS * NS_PER_MS);
-}
-
-/* The descriptor says only where the program is. */
-static void take_lend(uint32_t id) {
-  char path[32];
-  snprintf(path, sizeof path, "/proc/self/fd/%d", FD_LEND);
-  int fd = has_lent_program ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-  if (fd < 0) {
-    mux_refuse(id, ENOENT);
-    return;
-  }
-  struct splice *splice = splice_accept(id, CHANNEL_LEND);
-  if (splice == NULL) {
-    close(fd);
-    return;
-  }
-  splice_answer(splice);
-  splice_attach(splice, fd);
-}
-
-/* All together are as long as is allowed, and each is cut off where that is reached. */
-static void take_core(uint32_t id) {
-  char name[24];
-  snprintf(name, sizeof name, "core.%d", core_count + 1);
-  if (core_bytes == 0 || core_count == CORES_MAX) {
-    mux_refuse(id, EFBIG);
-    return;
-  }
-  int fd = openat(FD_OUT, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  struct splice *splice = fd < 0 ? NULL : splice_accept(id, CHANNEL_CORE);
-  if (fd < 0) mux_refuse(id, errno);
-  if (fd >= 0 && splice == NULL) close(fd);
-  if (splice == NULL) return;
-  core_count++;
-  log_remark("a core dump is written to %s", name);
-  splice->bytes_left = &core_bytes;
-  splice_answer(splice);
-  splice_finish(splice);
-  splice_attach(splice, fd);
-}
-
-void doors_take(uint32_t id, const uint8_t *arguments, size_t length) {
-  switch (length == 0 ? 0 : arguments[0]) {
-    case CHANNEL_RELAY:
-      take_relay(id, arguments, length);
-      return;
-    case CHANNEL_LEND:
-      take_lend(id);
-      return;
-    case CHANNEL_CORE:
-      take_core(id);
-      return;
-    default:
-      mux_refuse(id, ENOSYS);
-  }
 }

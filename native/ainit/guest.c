@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -21,9 +20,12 @@
 #include "control.h"
 #include "events.h"
 #include "guest_clock.h"
+#include "guest_core.h"
 #include "guest_devices.h"
 #include "guest_doors.h"
+#include "guest_home.h"
 #include "guest_identity.h"
+#include "guest_lent.h"
 #include "guest_root.h"
 #include "log.h"
 #include "machine.h"
@@ -37,9 +39,6 @@
 
 #define PORT_WAIT_MS 10000
 #define PORT_RETRY_MS 1
-/* The host ends the machine when it has heard the last word; else we do. */
-#define OFF_MS 5000
-#define LOG_BEHIND_BYTES (256u * 1024)
 #define FILES_SOFT 1024
 #define FILES_HARD (512u * 1024)
 #define USER_DEFAULT 1000
@@ -49,20 +48,14 @@ static struct {
   int is_set_up;
   uint64_t greeted_ns;
   struct timer port_timer;
-  struct timer off_timer;
 } guest;
-
-_Noreturn static void power_off(void) {
-  reboot(RB_AUTOBOOT);
-  for (;;) pause();
-}
 
 /* To the console, which is all there is without a channel. */
 _Noreturn static void give_up(const char *what) {
   int number = errno;
   int console = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
   dprintf(console < 0 ? 2 : console, "<0>ainit: %s: %s\n", what, strerror(number));
-  power_off();
+  machine_off();
 }
 
 static void greet(void) {
@@ -76,43 +69,6 @@ static void greet(void) {
                         guest.greeted_ns, system.release);
   mux_message(MESSAGE_HELLO, hello, sizeof version + (size_t)length);
 }
-
-static void send_log(uint8_t stream, const void *bytes, size_t length) {
-  uint8_t message[MUX_PAYLOAD_BYTES_MAX];
-  for (size_t at = 0; at < length;) {
-    size_t part = length - at < sizeof message - 1 ? length - at : sizeof message - 1;
-    message[0] = stream;
-    memcpy(message + 1, (const uint8_t *)bytes + at, part);
-    mux_message(MESSAGE_LOG, message, part + 1);
-    at += part;
-  }
-}
-
-static void report(const char *line) {
-  mux_message(MESSAGE_EXIT, line, strlen(line));
-}
-
-static int is_behind(void) {
-  return mux_messages_length() > LOG_BEHIND_BYTES;
-}
-
-static int is_flushed(void) {
-  return splices_are_drained() && mux_is_drained();
-}
-
-static void off_timer_fired(struct timer *timer) {
-  (void)timer;
-  power_off();
-}
-
-static void leave(int status) {
-  (void)status; /* the host has it from the report */
-  mux_message(MESSAGE_BYE, NULL, 0);
-  guest.off_timer.fire = off_timer_fired;
-  timer_set(&guest.off_timer, now_ns() + OFF_MS * NS_PER_MS);
-}
-
-static const struct task_home home = {.report = report, .is_behind = is_behind, .is_flushed = is_flushed, .leave = leave};
 
 /* Threads count as processes, and ours do not. */
 static int limit_processes(const struct spec *spec) {
@@ -137,11 +93,13 @@ static void set_up(struct spec *spec) {
   event_emit("boot t=%" PRIu64 " uptime_ns=%" PRIu64, event_now_ns() - (now_ns() - guest.greeted_ns), guest.greeted_ns);
   event_emit("init t=%" PRIu64, event_now_ns());
   confinement.files = (struct rlimit){FILES_SOFT, FILES_HARD};
+  confinement.lent = spec_get(spec, "lend") == NULL ? LENT_NOTHING : LENT_ELSEWHERE;
+  confinement.fetch_lent = lent_fetch;
   if (limit_processes(spec) < 0) pid1_fail("spec", "pids");
   else if (read_user(spec) < 0) pid1_fail("spec", "uid_inside");
-  else if (guest_doors_configure(spec) < 0) pid1_fail("spec", "core_bytes");
   else if (root_enter(spec, about) < 0) pid1_fail("mount", about);
   else if (network_open() < 0 || network_add_addresses(spec) < 0) pid1_fail("network", "loopback");
+  else if (core_open(spec) < 0) pid1_fail("core", "core dumps");
   else pid1_begin_task(spec);
 }
 
@@ -232,9 +190,9 @@ int guest_main(void) {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   pid1_take_descriptors();
   raise_limits();
-  task_open(&home);
+  task_open(&machine_home);
   pid1_open();
-  log_open_sink(send_log);
+  log_open_sink(machine_log);
   control_open(-1);
   relays_set_outlet(guest_doors_relay);
   int port = devices_open_port(MACHINE_PORT_NAME, PORT_WAIT_MS);

@@ -6,10 +6,6 @@
 #include <stdint.h>
 
 #include "relay.h"
-#include "spec.h"
-
-/* Reads what bounds the doors. 0, or -1 with errno. */
-int guest_doors_configure(const struct spec *spec);
 
 /* The host opens a channel. */
 void guest_doors_take(uint32_t id, const uint8_t *arguments, size_t length);

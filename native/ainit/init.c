@@ -56,7 +56,7 @@ int init_main(void) {
   /* The task has our uid: without this it could read our memory and use our descriptors through /proc/1. */
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   struct pid1_found found = pid1_take_descriptors();
-  confinement.has_lent_program = found.has_lent_program;
+  confinement.lent = found.has_lent_program ? LENT_HERE : LENT_NOTHING;
   task_open(&home);
   pid1_open();
   event_emit("init t=%" PRIu64, event_now_ns());

@@ -44,7 +44,8 @@ static enum handled attach(struct connection *connection, uint8_t kind) {
 static enum handled exec(struct connection *connection, const uint8_t *payload, size_t length) {
   errno = EBUSY;
   if (connection->session != NULL || connection->attachment != ATTACH_NOT) return answer(connection, -1);
-  return answer(connection, session_open(connection, payload, length));
+  int result = session_open(connection, payload, length);
+  return result < 0 && errno == EINPROGRESS ? REQUEST_BLOCKED : answer(connection, result);
 }
 
 /* Whose stdin this connection feeds; NULL: nobody's. */

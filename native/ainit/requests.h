@@ -9,7 +9,7 @@
 
 enum handled {
   REQUEST_DONE,
-  REQUEST_BLOCKED,   /* come again with the same frame when stdin takes more */
+  REQUEST_BLOCKED,   /* come again with the same frame when stdin takes more, or the lent program is there */
   REQUEST_MALFORMED, /* close the connection */
 };
 

@@ -108,8 +108,9 @@ static int read_request(const struct spec *spec, struct command *command, struct
   *command = (struct command){.program = spec_get(spec, "program"), .workdir = spec_get(spec, "workdir")};
   if ((lend == NULL) == (command->program == NULL) || spec_count(spec, "arg") == 0) return -1;
   if (lend != NULL && strcmp(lend, "1") != 0) return -1;
-  if (lend != NULL && !confinement.has_lent_program) {
-    errno = ENOENT;
+  if (lend != NULL && confinement.lent != LENT_HERE) {
+    errno = confinement.lent == LENT_NOTHING ? ENOENT : EINPROGRESS;
+    if (confinement.lent == LENT_ELSEWHERE) confinement.fetch_lent();
     return -1;
   }
   *plan = (struct stdio_plan){.has_stdin = 1};

@@ -12,7 +12,7 @@
 
 struct session;
 
-/* 0, or -1 with errno; EAGAIN when there are too many. On success the connection has a `session` or was told an error. */
+/* 0, or -1 with errno; EAGAIN when there are too many, EINPROGRESS when it is to be asked again, as told by being unblocked. On success the connection has a `session` or was told an error. */
 int session_open(struct connection *connection, const uint8_t *records, size_t length);
 
 struct process *session_process(struct session *session);

@@ -158,7 +158,7 @@ static void on_output(struct process *process, uint8_t type, const uint8_t *byte
 
 static void on_hungry(struct process *process) {
   (void)process;
-  control_unblock_attached();
+  control_unblock_waiting();
 }
 
 static void on_ending(struct process *process) {

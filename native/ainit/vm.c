@@ -8,29 +8,26 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "console.h"
 #include "doors.h"
 #include "egress.h"
 #include "events.h"
+#include "freezer.h"
+#include "leaving.h"
 #include "log.h"
 #include "machine.h"
+#include "monitor.h"
 #include "mux.h"
 #include "opening.h"
 #include "out.h"
 #include "pid1.h"
-#include "process.h"
-#include "protocol.h"
 #include "splice.h"
-#include "task.h"
 
 #define BOOT_MS_DEFAULT 60000
 /* From the guest's last word to the end, whoever is still reading. */
@@ -44,10 +41,10 @@ enum stage { VM_BOOTING, VM_RUNNING, VM_REPORTED, VM_LEAVING };
 
 static struct {
   enum stage stage;
-  struct process monitor;
   int is_template, is_closed;
   int status;
-  char ending[256]; /* how the monitor did */
+  char ending[320]; /* how the monitor did */
+  int ending_errno;
   uint64_t leaving_ns;
   struct timer timer;
   struct timer boot_timer;
@@ -62,7 +59,7 @@ static void leave(void) {
   if (vm.stage == VM_LEAVING) return;
   vm.stage = VM_LEAVING;
   vm.leaving_ns = now_ns();
-  process_signal(&vm.monitor, SIGKILL);
+  monitor_kill();
   vm.timer.fire = leave_when_flushed;
   timer_set(&vm.timer, vm.leaving_ns);
 }
@@ -89,7 +86,7 @@ static void boot_timer_fired(struct timer *timer) {
 static void conclude(struct timer *timer) {
   (void)timer;
   if (vm.ending[0] == '\0') end("channel", EPIPE, "the virtual machine closed its channel");
-  else end("machine", 0, vm.ending);
+  else end("machine", vm.ending_errno, vm.ending);
 }
 
 /* One of the two has ended. */
@@ -120,8 +117,12 @@ static void take_hello(const uint8_t *payload, size_t length) {
     return;
   }
   timer_stop(&vm.boot_timer);
-  if (vm.is_template) return; /* it is saved as it is now */
   vm.stage = VM_RUNNING;
+  if (vm.is_template) { /* it is saved as it is now */
+    freezer_is_still();
+    doors_open_control();
+    return;
+  }
   opening_send();
   doors_open();
 }
@@ -169,6 +170,9 @@ static void take_message(uint8_t type, const uint8_t *payload, size_t length) {
     case MESSAGE_EXIT:
       take_exit(payload, length);
       return;
+    case MESSAGE_FROZEN:
+      if (freezer_frozen() < 0) channel_broken("it stands still unasked");
+      return;
     case MESSAGE_BYE:
       if (vm.stage == VM_REPORTED) leave();
       else channel_broken("a farewell that was not expected");
@@ -179,64 +183,18 @@ static void take_message(uint8_t type, const uint8_t *payload, size_t length) {
 }
 
 static const struct mux_owner channel_owner = {
-    .open = doors_take, .message = take_message, .closed = channel_closed, .broken = channel_broken};
+    .open = leaving_take, .message = take_message, .closed = channel_closed, .broken = channel_broken};
 
-static void on_started(struct process *process) {
-  (void)process;
-}
-
-static void on_failed(struct process *process, const char *step, int number, const char *text) {
-  (void)process;
-  (void)step;
-  end("machine", number, text);
-}
-
-static void on_output(struct process *process, uint8_t type, const uint8_t *bytes, size_t length) {
-  (void)process;
-  (void)type;
-  console_take(bytes, length);
-}
-
-static void on_ended(struct process *process, int wait_status) {
-  char how[48];
-  int is_killed = WIFSIGNALED(wait_status);
-  snprintf(how, sizeof how, is_killed ? "its monitor was ended by signal %d" : "its monitor exited with status %d",
-           is_killed ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
-  process_drain(process);
-  process_hang_up(process);
-  snprintf(vm.ending, sizeof vm.ending, "the virtual machine ended (%s): %s", how, console_last_line());
+static void monitor_ended(int number, const char *text) {
+  vm.ending_errno = number;
+  snprintf(vm.ending, sizeof vm.ending, "%s", text);
   conclude_soon(vm.is_closed);
-}
-
-static const struct process_owner monitor_owner = {
-    .started = on_started,
-    .failed = on_failed,
-    .output = on_output,
-    .hungry = on_started,
-    .ending = on_started,
-    .ended = on_ended,
-};
-
-/* Its descriptors: 3 is the channel, 4 listens for control's commands. */
-static void start_monitor(const struct spec *spec, int channel) {
-  const struct stdio_plan plan = {0};
-  struct command command = {.program = spec_get(spec, "vmm_program"),
-                            .args = spec_vector(spec, "vmm_arg"),
-                            .env = spec_vector(spec, "vmm_env"),
-                            .given = {channel, FD_MONITOR},
-                            .given_count = 2};
-  if (command.program == NULL || command.args == NULL || command.args[0] == NULL || command.env == NULL)
-    end("spec", EINVAL, "vmm_program and vmm_arg are needed");
-  else
-    process_start(&vm.monitor, &monitor_owner, &command, &plan);
-  free(command.args);
-  free(command.env);
 }
 
 static int configure(const struct spec *spec, struct pid1_found found, const char **bad) {
   unsigned long long boot_ms = BOOT_MS_DEFAULT;
   if (out_open(spec, found.has_out, bad) < 0 || egress_configure(spec, bad) < 0) return -1;
-  if (doors_configure(spec, found.has_lent_program, bad) < 0) return -1;
+  if (leaving_configure(spec, found.has_lent_program, bad) < 0) return -1;
   const char *given = spec_get(spec, *bad = "boot_ms");
   if (given != NULL && parse_number(given, 1, 3600000, &boot_ms) < 0) return -1;
   vm.boot_timer.fire = boot_timer_fired;
@@ -259,7 +217,7 @@ static void begin(struct pid1_found found) {
   mux_open(ends[0], MUX_HOST, &channel_owner);
   /* A machine that is resumed has greeted another host long ago: it is asked to do so again. */
   if (spec_get(&spec, "wait_resume") != NULL) mux_message(MESSAGE_RENEW, NULL, 0);
-  start_monitor(&spec, ends[1]);
+  monitor_start(&spec, ends[1], monitor_ended);
   close(ends[1]);
   spec_free(&spec);
 }
