@@ -8,9 +8,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <linux/veth.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -18,7 +20,8 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "netlink.h"
@@ -243,15 +246,39 @@ static int unplug(const char *port_name) {
   return request_send(&request) < 0 && errno != ENODEV ? fail(port_name) : 0;
 }
 
+/* Whether there is such a bridge in this process's namespace. */
+static int find_bridge(const char *name) {
+  struct ethtool_drvinfo about = {.cmd = ETHTOOL_GDRVINFO};
+  struct ifreq request = {.ifr_data = (void *)&about};
+  snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || ioctl(fd, SIOCETHTOOL, &request) < 0) return fail(name);
+  errno = ENOTTY;
+  return strcmp(about.driver, "bridge") == 0 ? 0 : fail(name);
+}
+
+/* The counters of a namespace's interfaces, as the kernel prints them. */
+static int show(void) {
+  char bytes[4096];
+  ssize_t got;
+  int fd = open("/proc/self/net/dev", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail("/proc/self/net/dev");
+  while ((got = read(fd, bytes, sizeof bytes)) > 0)
+    if (write(STDOUT_FILENO, bytes, (size_t)got) < got) return fail("stdout");
+  return got < 0 ? fail("/proc/self/net/dev") : 0;
+}
+
 int bridge_main(int argc, char **argv) {
   const char *about, *command = argc < 2 ? "" : argv[1];
   struct ether_addr mac;
   if (strcmp(command, "make") == 0 && argc == 3 && is_name(argv[2])) return make_switch(argv[2]);
+  if (strcmp(command, "find") == 0 && argc == 3 && is_name(argv[2])) return find_bridge(argv[2]);
+  if (strcmp(command, "show") == 0 && argc == 3) return enter(argv[2]) < 0 ? fail(argv[2]) : show();
   if (strcmp(command, "unplug") == 0 && argc == 4) return enter(argv[2]) < 0 ? fail(argv[2]) : unplug(argv[3]);
   if (strcmp(command, "plug") == 0 && argc == 6 && ether_aton_r(argv[5], &mac) != NULL) {
     if (enter(argv[2]) < 0) return fail(argv[2]);
     return plug(argv[3], argv[4], &mac, &about) < 0 ? fail(about) : 0;
   }
-  fputs("usage: ainit bridge make NAME | plug NETNS BRIDGE PORT MAC | unplug NETNS PORT\n", stderr);
+  fputs("usage: ainit bridge make NAME | find NAME | show NETNS | plug NETNS BRIDGE PORT MAC | unplug NETNS PORT\n", stderr);
   return 64;
 }

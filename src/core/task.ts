@@ -32,13 +32,47 @@ export interface TaskSpec {
   readonly allow: readonly OutsideHost[]
   /** Other tasks that may be reached, each under a name of its own. */
   readonly connect: readonly Connection[]
-  readonly network: 'private' | 'none' | 'host'
+  readonly network: Network
+  /** Who it is on its network. Absent: as everybody, and from what was stored before there was one. */
+  readonly identity?: IdentitySpec | undefined
   /** `/app` is a private copy that may be written; otherwise it is shared and read-only. */
   readonly isWritable: boolean
   /** Signal number that asks the process to end, 15 unless chosen. */
   readonly stopSignal: number
   /** How a WebAssembly module is run; null: as `WASM_DEFAULTS`, or it is none. Absent from what was stored before there was one. */
   readonly wasm?: WasmSpec | null
+}
+
+/**
+ * `private`: loopback, with ways to what is declared; `bridge`: these, and an address on the node's bridge; `none`: loopback
+ * alone; `host`: the machine's own.
+ */
+export type Network = 'private' | 'bridge' | 'none' | 'host'
+
+export interface IdentitySpec {
+  /** One label; null: the name of the task. */
+  readonly hostname: string | null
+  /** IPv4, on the bridge; null: one of the node's choice. Whoever has one of his own has one instance. */
+  readonly ip: string | null
+  /** Null: made from the address. */
+  readonly mac: string | null
+  /** IPv4 addresses of name servers on the bridge, or behind it. */
+  readonly dns: readonly string[]
+}
+
+/** Whether what is declared, other tasks and outside hosts, can be reached. */
+export function reachesDeclared({ network }: Pick<TaskSpec, 'network'>): boolean {
+  return network === 'private' || network === 'bridge'
+}
+
+/** What an instance is called on its own network. */
+export function hostnameOf({ name, identity }: Pick<TaskSpec, 'name' | 'identity'>): string {
+  return identity?.hostname ?? name
+}
+
+/** Whether there can be one instance of it at a time alone: it is to be somebody of whom there is one. */
+export function isOnlyOne({ identity }: Pick<TaskSpec, 'identity'>): boolean {
+  return (identity?.ip ?? identity?.mac ?? null) !== null
 }
 
 export interface WasmSpec {
@@ -172,6 +206,8 @@ export interface Task {
   readonly instances: number | null
   /** Index into the node's uid range, for good. */
   readonly uidIndex: number
+  /** Places in the subnet of the node's bridge, one for each instance it may have. Absent: it was never on the bridge. */
+  readonly bridgePlaces?: readonly number[] | undefined
   readonly createdAtMs: number
 }
 

@@ -65,9 +65,20 @@ export interface InstancePlan {
   readonly wildcards: readonly Wildcard[]
   /** Proves to the egress relay which instance is asking. 32 hexadecimal digits. */
   readonly token: string
+  /** Its place on the node's bridge. Absent: it has none. */
+  readonly bridge?: BridgeInterface | undefined
   readonly stdio: StdioPlan
   /** True for one execution with an end: exit status 0 is then success, and nothing restarts it. */
   readonly isRun: boolean
+}
+
+export interface BridgeInterface {
+  /** IPv4. */
+  readonly address: string
+  /** Of the subnet. */
+  readonly prefixBits: number
+  /** Six pairs of hexadecimal digits in lower case, with colons. */
+  readonly mac: string
 }
 
 export interface Mount {
@@ -194,6 +205,8 @@ export interface Capabilities {
   readonly pause: boolean
   readonly snapshot: boolean
   readonly memoryBytesMin: number
+  /** Instances can be connected to the node's bridge. Absent: they cannot. */
+  readonly bridge?: boolean
 }
 
 export interface ProbeReport {

@@ -54,7 +54,8 @@ class ProcessDriver implements Driver {
     this.#cgroups = cgroups
     this.isolation = enclosure.isolation
     const pause = cgroups.group('probe').canFreeze
-    this.capabilities = { pause, snapshot: false, memoryBytesMin: enclosure.memoryBytesMin }
+    const bridge = enclosure.isBridgeable === true && host.bridge !== null
+    this.capabilities = { pause, snapshot: false, memoryBytesMin: enclosure.memoryBytesMin, bridge }
   }
 
   async probe(): Promise<ProbeReport> {
@@ -86,6 +87,7 @@ class ProcessDriver implements Driver {
     const found = await Promise.all(ids.map((id) => this.#adoptOne(id)))
     const instances = found.filter((instance) => instance !== undefined)
     await this.#removeStrayGroups(new Set(ids))
+    await this.#host.bridge?.adopted()
     return instances
   }
 
@@ -118,6 +120,7 @@ class ProcessDriver implements Driver {
     const instance = new ProcessInstance(plan, this.#enclosure, this.#host, paths, cgroup)
     const isDead = lock !== undefined
     if (isDead || !(await this.#reconnect(instance, paths))) await instance.bury()
+    else this.#host.bridge?.adopt(plan, paths.folder, instance.state !== 'starting')
     return instance
   }
 

@@ -14,6 +14,9 @@ export interface Enclosure {
   /** The step of a start that ends when PID 1 runs, for those that an earlier control process started. */
   readonly phase: Phase['name']
 
+  /** Its launch plans connect what is on the node's bridge. */
+  readonly isBridgeable?: boolean
+
   probe(cgroups: CgroupHierarchy): Promise<ProbeReport>
 
   /** @throws QuiverError `invalid_argument/SPEC_UNSUPPORTED` for what it cannot enclose; the least memory is seen to */

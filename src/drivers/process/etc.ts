@@ -1,5 +1,6 @@
 /** What programs find in /etc, whatever encloses them. */
 
+import { hostnameOf } from '../../core/task.ts'
 import type { InstancePlan } from '../driver.ts'
 
 /** Uid and gid that the program sees. */
@@ -12,7 +13,10 @@ export function buildHosts(plan: InstancePlan): string {
   // An address is no name: programs connect to it without looking here.
   const named = plan.relays.filter(({ address, name }) => address !== name)
   const relays = named.map(({ address, name }) => `${address} ${name}\n`)
-  return `127.0.0.1 localhost ${plan.task}\n::1 localhost\n${relays.join('')}`
+  const own = [...new Set([hostnameOf(plan.spec), plan.task])].join(' ')
+  const loopback = plan.bridge === undefined ? `127.0.0.1 localhost ${own}` : '127.0.0.1 localhost'
+  const onBridge = plan.bridge === undefined ? '' : `${plan.bridge.address} ${own}\n`
+  return `${loopback}\n::1 localhost\n${onBridge}${relays.join('')}`
 }
 
 /** What instances find in /etc, the same for all of them; which of the two resolv.conf, their manifest decides. */
@@ -27,5 +31,17 @@ export const ETC_FILES = {
 
 /** Which of the two an instance gets. */
 export function resolvConfOf(plan: InstancePlan): 'resolv.conf' | 'resolv-wildcards.conf' {
-  return plan.wildcards.length > 0 ? 'resolv-wildcards.conf' : 'resolv.conf'
+  return hasNameServer(plan) ? 'resolv-wildcards.conf' : 'resolv.conf'
+}
+
+/** Whether PID 1 answers for names that /etc/hosts cannot have: below wildcards, and those of the bridge. */
+export function hasNameServer({ wildcards, bridge }: InstancePlan): boolean {
+  return wildcards.length > 0 || bridge !== undefined
+}
+
+/** The instance's own /etc/resolv.conf, with the name servers that it was given; null: one of the two. */
+export function buildResolvConf({ spec }: InstancePlan): string | null {
+  const dns = spec.identity?.dns ?? []
+  if (dns.length === 0) return null
+  return [NAME_SERVER, ...dns].map((address) => `nameserver ${address}\n`).join('')
 }

@@ -15,6 +15,8 @@ import {
 } from 'node:fs/promises'
 import path from 'node:path'
 
+import type { Bridge } from '../bridge.ts'
+
 import { diskError } from './disk.ts'
 import { ETC_FILES } from './etc.ts'
 
@@ -37,6 +39,8 @@ export interface ProcessHost {
   readonly uidBase: number | null
   /** Group that may open streams to instances; null: only this process's user. */
   readonly streamGid: number | null
+  /** Null: nothing here is ever on one. */
+  readonly bridge: Bridge | null
 }
 
 const BUSYBOX_PATHS = ['/bin/busybox', '/usr/bin/busybox', '/bin/busybox.static']
@@ -70,6 +74,7 @@ export async function installProcessHost(options: {
     egressFolder: path.join(options.runFolder, 'e'),
     uidBase: options.uidBase,
     streamGid: options.streamGid,
+    bridge: null,
   }
 }
 

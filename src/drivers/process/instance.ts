@@ -170,6 +170,7 @@ export class ProcessInstance implements Instance {
   }
 
   async settle(): Promise<void> {
+    await this.#host.bridge?.announce(this.plan)
     try {
       this.#cgroup.limitCpu(this.plan.spec.limits.cpuMillis)
     } catch (thrown) {
@@ -179,7 +180,8 @@ export class ProcessInstance implements Instance {
   }
 
   get canPause(): boolean {
-    return this.#cgroup.canFreeze
+    // Whoever speaks to it on the bridge could not wake it.
+    return this.#cgroup.canFreeze && this.plan.bridge === undefined
   }
 
   async pause(): Promise<void> {
@@ -338,6 +340,7 @@ export class ProcessInstance implements Instance {
     // Whatever it left in the background ends with it.
     await this.#cgroup.kill()
     await this.#cgroup.remove()
+    await this.#host.bridge?.leave(this.plan)
     for (const suffix of ['.c', '.p']) await rm(`${this.#paths.socket}${suffix}`, { force: true })
     this.#channel?.[Symbol.dispose]()
     this.#channel = undefined

@@ -5,7 +5,7 @@ import { isIPv6 } from 'node:net'
 import type { InstancePlan } from '../driver.ts'
 
 import type { InstanceCgroup } from './cgroup.ts'
-import { NAME_SERVER } from './etc.ts'
+import { hasNameServer, NAME_SERVER } from './etc.ts'
 import type { ProcessHost } from './host.ts'
 
 /** In the order in which they are told. */
@@ -58,7 +58,7 @@ export function buildRecords(
       'wildcard',
       plan.wildcards.map(({ pattern, port }) => `${port}:${pattern}`),
     ),
-    ...(plan.wildcards.length > 0 ? [['dns', NAME_SERVER] as const] : []),
+    ...(hasNameServer(plan) ? [['dns', NAME_SERVER] as const] : []),
     ['token', plan.token],
     ...flag('hold', stdio.isHeld),
     ...flag('stdin', stdio.hasStdin),

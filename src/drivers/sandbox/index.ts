@@ -3,10 +3,18 @@
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
+import { bridgeRecords } from '../bridge.ts'
 import type { Driver, InstancePlan } from '../driver.ts'
-import { buildHosts, openProcessDriver, type Enclosure, type ProcessHost } from '../process.ts'
+import {
+  buildHosts,
+  buildResolvConf,
+  openProcessDriver,
+  type Enclosure,
+  type LaunchPlan,
+  type ProcessHost,
+} from '../process.ts'
 
-import { buildSandboxRecords, HOSTS } from './launch-plan.ts'
+import { buildSandboxRecords, HOSTS, RESOLV_CONF } from './launch-plan.ts'
 import { probeSandbox } from './probe.ts'
 
 const MEMORY_BYTES_MIN = 4 * 1024 * 1024
@@ -24,14 +32,26 @@ function encloseInSandbox(host: ProcessHost): Enclosure {
     probe: (cgroups) => probeSandbox(host, cgroups),
     check: () => {},
     limits: ({ spec: { limits } }) => ({ ...limits, cpuMillis: limits.startCpuMillis }),
-    writeFiles: (plan, folder) => writeHosts(plan, folder),
-    planLaunch: (plan, folder) => ({
-      records: buildSandboxRecords(plan, host, folder),
-      phase: 'sandbox',
-    }),
+    isBridgeable: true,
+    writeFiles: (plan, folder) => writeFiles(plan, folder),
+    planLaunch: (plan, folder) => planLaunch(plan, host, folder),
   }
 }
 
-async function writeHosts(plan: InstancePlan, folder: string): Promise<void> {
+async function writeFiles(plan: InstancePlan, folder: string): Promise<void> {
   await writeFile(path.join(folder, HOSTS), buildHosts(plan), { mode: 0o644 })
+  const resolvConf = buildResolvConf(plan)
+  if (resolvConf === null) return
+  await writeFile(path.join(folder, RESOLV_CONF), resolvConf, { mode: 0o644 })
+}
+
+async function planLaunch(
+  plan: InstancePlan,
+  host: ProcessHost,
+  folder: string,
+): Promise<LaunchPlan> {
+  const connection = await host.bridge?.join(plan, folder)
+  const onBridge = connection === undefined ? [] : bridgeRecords(plan, connection)
+  const records = [...buildSandboxRecords(plan, host, folder), ...onBridge]
+  return { records, phase: 'sandbox' }
 }

@@ -2,10 +2,12 @@
 
 import path from 'node:path'
 
+import { hostnameOf } from '../../core/task.ts'
 import type { InstancePlan } from '../driver.ts'
 import {
   bind,
   bindMount,
+  buildResolvConf,
   each,
   flag,
   resolvConfOf,
@@ -17,6 +19,8 @@ import {
 
 /** In the instance's folder: what is mounted at /etc/hosts. */
 export const HOSTS = 'hosts'
+/** The same for /etc/resolv.conf, where it is its own. */
+export const RESOLV_CONF = 'resolv.conf'
 const RUN_TMPFS_BYTES = 16 * 1024 * 1024
 
 export function buildSandboxRecords(
@@ -38,7 +42,9 @@ function buildBwrapArgv(plan: InstancePlan, host: ProcessHost, folder: string): 
   return [
     host.bwrapPath,
     ...namespaces.map((name) => `--unshare-${name}`),
-    ...`--uid ${UID_INSIDE} --gid ${UID_INSIDE} --hostname ${plan.task} --as-pid-1`.split(' '),
+    ...`--uid ${UID_INSIDE} --gid ${UID_INSIDE} --hostname ${hostnameOf(spec)} --as-pid-1`.split(
+      ' ',
+    ),
     ...bind(plan.binaryTree, '/'),
     ...'--proc /proc --dev /dev'.split(' '),
     ...tmpfs('/dev/shm', tmpBytes),
@@ -50,9 +56,14 @@ function buildBwrapArgv(plan: InstancePlan, host: ProcessHost, folder: string): 
     ...(spec.isWritable ? tmpfs('/app', tmpBytes) : []),
     ...bind(path.join(folder, HOSTS), '/etc/hosts'),
     ...['passwd', 'group'].flatMap((file) => bind(path.join(host.etcFolder, file), `/etc/${file}`)),
-    ...bind(path.join(host.etcFolder, resolvConfOf(plan)), '/etc/resolv.conf'),
+    ...bind(resolvConfPath(plan, host, folder), '/etc/resolv.conf'),
     ...plan.mounts.flatMap((mount) => bindMount(mount)),
     ...bind(host.ainitPath, '/.ainit'),
     ...'--chdir / -- /.ainit init'.split(' '),
   ]
+}
+
+function resolvConfPath(plan: InstancePlan, host: ProcessHost, folder: string): string {
+  if (buildResolvConf(plan) !== null) return path.join(folder, RESOLV_CONF)
+  return path.join(host.etcFolder, resolvConfOf(plan))
 }
