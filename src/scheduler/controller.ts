@@ -9,6 +9,7 @@ import { monotonicMs } from '../core/clock.ts'
 import type { ExitReason } from '../core/instance.ts'
 import type { ErrorBody, InstanceActivity } from '../core/link.ts'
 import type { Revision, Task } from '../core/task.ts'
+import type { NodeBridge } from '../drivers/bridge.ts'
 import type { Instance, Mount, StdioPlan } from '../drivers/driver.ts'
 
 import type { Admission } from './admission.ts'
@@ -33,6 +34,7 @@ export interface ControllerParts {
   readonly admission: Admission
   readonly dataPlane: DataPlane
   readonly events: EventLog
+  readonly bridge: Pick<NodeBridge, 'packetsFrom'>
   /** Nothing is begun while the node starts or ends. */
   readonly isOpen: () => boolean
 }

@@ -10,6 +10,7 @@ import type { Revision, Task, TaskSpec, TrafficShare } from '../core/task.ts'
 import type { Driver } from '../drivers/driver.ts'
 import type { ImageStore } from '../images/images.ts'
 
+import type { AddressBook, Assignment } from './addresses.ts'
 import { assertNoConflict } from './conflicts.ts'
 import type { TaskController } from './controller.ts'
 import type { EventLog } from './events.ts'
@@ -42,6 +43,7 @@ export interface DeploymentParts {
   readonly images: ImageStore
   readonly drivers: ReadonlyMap<string, Driver>
   readonly modules: ModuleJudge
+  readonly addresses: AddressBook
   readonly events: EventLog
   readonly tasksMax: number
   readonly uidsMax: number | null
@@ -69,6 +71,7 @@ export async function deployRevision(
   if (task !== undefined && current !== undefined && isSame(task, current, deployment)) {
     return { revision: current, isNew: false, isUnchanged: true, timings: [] }
   }
+  using assigned = await parts.addresses.assign(spec, kind, task?.instances ?? null)
   assertNoConflict(spec, registry.specsOfOthers(spec.name))
   // In the same turn as the check: of two deployments at once, the second hears of the first.
   using claims = new DisposableStack()
@@ -79,10 +82,10 @@ export async function deployRevision(
   await Promise.all([images.materialise(stored.config.binary), images.materialise(image)])
   clock.lap('materialise')
 
-  const revision = await addRevision(deployment, task, parts)
+  const revision = await addRevision(deployment, task, assigned, parts)
   clock.lap('commit')
   if (task !== undefined) {
-    if (await makeReadyIfAwake(revision, parts)) clock.lap('ready')
+    if (await makeReadyIfAwake(revision, task, parts)) clock.lap('ready')
     const switched = giveTraffic(registry.require(spec.name), revision, deployment.trafficPercent)
     await registry.save(switched, { drop: outdated(registry, spec.name) })
     parts.findController()?.release(revision.number)
@@ -101,6 +104,7 @@ export async function deployRevision(
 async function addRevision(
   { spec, image, kind, isRemovedAtEnd = false }: Deployment,
   task: Task | undefined,
+  { record }: Assignment,
   parts: DeploymentParts,
 ): Promise<Revision> {
   const { registry } = parts
@@ -108,7 +112,7 @@ async function addRevision(
   const number = (task?.revisionLast ?? 0) + 1
   const revision = { task: spec.name, number, image, spec, createdAtMs: nowMs }
   if (task !== undefined) {
-    const bumped = { ...task, revisionLast: number, candidate: number }
+    const bumped = { ...task, ...record, revisionLast: number, candidate: number }
     await registry.save(bumped, { add: revision, drop: candidatesOf(task) })
     return revision
   }
@@ -124,6 +128,7 @@ async function addRevision(
     isRemovedAtEnd,
     instances: null,
     uidIndex: registry.promiseUidIndex(spec.name),
+    ...record,
     createdAtMs: nowMs,
   }
   try {
@@ -156,7 +161,11 @@ function assertRoom({ registry, tasksMax, uidsMax }: DeploymentParts): void {
   throw new QuiverError('resource_exhausted', 'UIDS_EXHAUSTED', message, { hint })
 }
 
-async function makeReadyIfAwake(revision: Revision, parts: DeploymentParts): Promise<boolean> {
+async function makeReadyIfAwake(
+  revision: Revision,
+  { bridgePlaces }: Task,
+  parts: DeploymentParts,
+): Promise<boolean> {
   const { registry } = parts
   const controller = parts.findController()
   if (controller?.instances.some(({ isCounted }) => isCounted) !== true) return false
@@ -166,7 +175,8 @@ async function makeReadyIfAwake(revision: Revision, parts: DeploymentParts): Pro
   } catch (thrown) {
     controller.release(revision.number)
     // If this fails too, the candidate goes with the next deployment; why this one failed is what matters.
-    await dropCandidate(registry.require(revision.task), registry).catch(() => {})
+    const task = { ...registry.require(revision.task), bridgePlaces }
+    await dropCandidate(task, registry).catch(() => {})
     throw thrown
   }
 }

@@ -9,6 +9,7 @@ import { monotonicMs } from '../core/clock.ts'
 import { QuiverError } from '../core/error.ts'
 import type { ExitReason, ExitReport, LimitMet } from '../core/instance.ts'
 import type { Revision, Task } from '../core/task.ts'
+import type { NodeBridge } from '../drivers/bridge.ts'
 import type { Instance, Mount, StdioPlan } from '../drivers/driver.ts'
 
 import type { Admission } from './admission.ts'
@@ -28,6 +29,7 @@ export interface FleetParts {
   readonly admission: Admission
   readonly dataPlane: DataPlane
   readonly events: EventLog
+  readonly bridge: Pick<NodeBridge, 'packetsFrom'>
   /** Nothing is begun while the node starts or ends. */
   readonly isOpen: () => boolean
 }
@@ -75,6 +77,7 @@ export class Fleet {
     this.#observer = observer
     this.#idling = new Idling({
       dataPlane: parts.dataPlane,
+      bridge: parts.bridge,
       mayIdle: observer.mayIdle,
       onChange: observer.onChange,
       onEvent: (managed, event) => this.#event(managed, event),

@@ -4,6 +4,7 @@
  */
 
 import { monotonicMs } from '../core/clock.ts'
+import type { NodeBridge } from '../drivers/bridge.ts'
 
 import type { DataPlane } from './data-plane.ts'
 import type { NewEvent } from './events.ts'
@@ -12,6 +13,8 @@ import type { ManagedInstance } from './managed.ts'
 
 export interface IdlingParts {
   readonly dataPlane: DataPlane
+  /** Where instances are busy without the proxy. */
+  readonly bridge: Pick<NodeBridge, 'packetsFrom'>
   /** Whether it may be paused or stopped when it is idle. */
   readonly mayIdle: (managed: ManagedInstance) => boolean
   readonly onChange: () => void
@@ -92,6 +95,7 @@ export class Idling {
 
   /** True when the proxy routes nothing more to it and nobody has asked for it meanwhile. */
   async #drain(managed: ManagedInstance): Promise<boolean> {
+    if (await this.#hasSpoken(managed)) return false
     managed.role = 'draining'
     managed.isWantedBack = false
     const { idleSinceMs } = managed
@@ -103,6 +107,21 @@ export class Idling {
     managed.role = 'serving'
     this.#serveAgain(managed)
     return false
+  }
+
+  /**
+   * Whether it has said something on the bridge since this was asked the last time: who answers a neighbour is not idle. Its
+   * clock starts again then.
+   */
+  async #hasSpoken(managed: ManagedInstance): Promise<boolean> {
+    const { plan } = managed.instance
+    if (plan.bridge === undefined) return false
+    const packets = await this.#parts.bridge.packetsFrom(plan).catch(() => managed.packetsKnown)
+    const hasSpoken = packets !== managed.packetsKnown
+    managed.packetsKnown = packets
+    if (managed.role !== 'serving' || !managed.isLive) return true
+    if (hasSpoken) this.#serveAgain(managed)
+    return hasSpoken
   }
 
   #serveAgain(managed: ManagedInstance): void {

@@ -2,7 +2,7 @@
 
 import { QuiverError } from '../core/error.ts'
 import { nearestName } from '../core/name.ts'
-import type { Connection, TaskSpec } from '../core/task.ts'
+import { reachesDeclared, type Connection, type TaskSpec } from '../core/task.ts'
 import type { ModuleInspection } from '../drivers/module-plan.ts'
 
 import type { TaskRegistry } from './registry.ts'
@@ -31,7 +31,7 @@ export async function connectLinks(
   { registry, inspectTask }: LinkHost,
 ): Promise<TaskSpec> {
   if (links.length === 0) return spec
-  if (spec.network !== 'private') throw noNetwork(spec)
+  if (!reachesDeclared(spec)) throw noNetwork(spec)
   const added: Connection[] = []
   for (const name of new Set(links.map(({ task }) => task))) {
     const declared = spec.connect.find(({ as, kind }) => as === name && kind === 'http')

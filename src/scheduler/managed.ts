@@ -29,6 +29,8 @@ export class ManagedInstance {
   /** A request came for it while it was being drained. */
   isWantedBack = false
   inFlight = 0
+  /** That it had sent on the bridge when it was last idle. */
+  packetsKnown = 0
   /** CLOCK_MONOTONIC milliseconds: when it was last told that it could not be reached. */
   suspectedAtMs = -Infinity
   requests = 0

@@ -5,8 +5,15 @@ import { isIP } from 'node:net'
 
 import type { Grant, GrantTarget } from '../core/link.ts'
 import { isWildcard, listNamedHosts } from '../core/outside-host.ts'
-import type { Revision, TaskSpec } from '../core/task.ts'
-import type { InstancePlan, Mount, Relay, StdioPlan, Wildcard } from '../drivers/driver.ts'
+import { hostnameOf, reachesDeclared, type Revision, type TaskSpec } from '../core/task.ts'
+import type {
+  BridgeInterface,
+  InstancePlan,
+  Mount,
+  Relay,
+  StdioPlan,
+  Wildcard,
+} from '../drivers/driver.ts'
 import type { StoredBinary } from '../images/images.ts'
 
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567'
@@ -25,6 +32,7 @@ export function planInstance(
     readonly stdio: StdioPlan
     readonly mounts: readonly Mount[]
     readonly isRun: boolean
+    readonly bridge?: BridgeInterface
   },
 ): InstancePlan {
   const { spec, task, number } = revision
@@ -60,7 +68,7 @@ export function taskOfInstance(id: string): string {
 
 /** One address for each name; several ports of a name share it. What is declared by its address keeps it. */
 export function planRelays(spec: TaskSpec): readonly Relay[] {
-  if (spec.network !== 'private') return []
+  if (!reachesDeclared(spec)) return []
   const addresses = new Map<string, string>()
   const tasks = spec.connect.map(({ as, port }) => ({ host: as, port }))
   return [...tasks, ...listNamedHosts(spec.allow)].map(({ host: name, port }) => {
@@ -72,14 +80,14 @@ export function planRelays(spec: TaskSpec): readonly Relay[] {
 
 /** What has no name yet: ainit gives each name an address when it is asked for. */
 export function planWildcards(spec: TaskSpec): readonly Wildcard[] {
-  if (spec.network !== 'private') return []
+  if (!reachesDeclared(spec)) return []
   return spec.allow
     .filter(({ host }) => isWildcard(host))
     .map(({ host, port }) => ({ pattern: host, port }))
 }
 
 export function planGrant(plan: InstancePlan): Grant {
-  const targets = plan.spec.network === 'private' ? planTargets(plan.spec) : []
+  const targets = reachesDeclared(plan.spec) ? planTargets(plan.spec) : []
   return { instance: plan.id, task: plan.task, token: plan.token, targets }
 }
 
@@ -105,7 +113,7 @@ function defaultEnv(spec: TaskSpec): Record<string, string> {
     PATH: '/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin',
     HOME: spec.isWritable ? '/app' : '/tmp',
     LANG: 'C.UTF-8',
-    HOSTNAME: spec.name,
+    HOSTNAME: hostnameOf(spec),
   }
 }
 

@@ -7,11 +7,13 @@
 
 import { QuiverError } from '../core/error.ts'
 import type { Revision, Task, TaskSpec } from '../core/task.ts'
+import type { NodeBridge } from '../drivers/bridge.ts'
 import type { Driver, Instance, Mount, OpenStream, StdioPlan } from '../drivers/driver.ts'
 import type { ExecutorTree, InspectModule } from '../drivers/module-plan.ts'
 import type { ImageStore } from '../images/images.ts'
 import type { Store } from '../store/store.ts'
 
+import { AddressBook } from './addresses.ts'
 import { Admission } from './admission.ts'
 import { assertNoConflict } from './conflicts.ts'
 import { TaskController } from './controller.ts'
@@ -32,6 +34,7 @@ import { TaskRegistry } from './registry.ts'
 import { revisionNotFound, rollbackTarget } from './rollback.ts'
 import { buildTaskRoute } from './routes.ts'
 import { Starter } from './starter.ts'
+import { assertService, wantsInstances } from './tasks.ts'
 
 export interface SchedulerParts {
   readonly store: Store
@@ -40,6 +43,8 @@ export interface SchedulerParts {
   readonly dataPlane: DataPlane
   readonly events: EventLog
   readonly openStream: OpenStream
+  /** Of instances that have an address of their own. */
+  readonly bridge: NodeBridge
   /** What runs WebAssembly in a process. */
   readonly executor: () => Promise<ExecutorTree>
   /** What judges it before it is deployed. */
@@ -57,6 +62,7 @@ export class Scheduler implements AsyncDisposable {
   readonly registry: TaskRegistry
   /** Of WebAssembly, before it is deployed. */
   readonly modules: ModuleJudge
+  readonly addresses: AddressBook
   readonly #parts: SchedulerParts
   readonly #starter: Starter
   readonly #admission: Admission
@@ -67,9 +73,10 @@ export class Scheduler implements AsyncDisposable {
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts
-    this.#starter = new Starter(parts)
     this.#admission = new Admission(parts.instancesMax)
     this.registry = new TaskRegistry(parts.store)
+    this.addresses = new AddressBook(parts.bridge, this.registry)
+    this.#starter = new Starter({ ...parts, addresses: this.addresses })
     this.modules = new ModuleJudge(parts.images, parts.inspectModule)
   }
 
@@ -78,6 +85,7 @@ export class Scheduler implements AsyncDisposable {
     await this.registry.open((name, task) => this.#taskChanged(name, task))
     for (const task of this.registry.list()) {
       if (task.candidate !== null) await dropCandidate(task, this.registry)
+      await this.addresses.renew(this.registry.require(task.name), this.registry)
     }
     for (const driver of this.#parts.drivers.values()) {
       for (const instance of await driver.adopt()) await this.#adopt(instance)
@@ -101,6 +109,7 @@ export class Scheduler implements AsyncDisposable {
       admission: this.#admission,
       dataPlane: this.#parts.dataPlane,
       events: this.#parts.events,
+      bridge: this.#parts.bridge,
       isOpen: () => this.#isOpen,
     })
     this.#controllers.set(name, controller)
@@ -166,7 +175,8 @@ export class Scheduler implements AsyncDisposable {
       assertService(task, 'scaled')
       // Who wants instances wants it to run; who stopped it had another number in mind.
       const desired = instances === null || instances === 0 ? task.desired : 'on'
-      await this.registry.save({ ...task, instances, desired })
+      using assigned = await this.addresses.assignTo(task, instances)
+      await this.registry.save({ ...task, ...assigned.record, instances, desired })
       this.#event(
         'scaled',
         name,
@@ -272,8 +282,14 @@ export class Scheduler implements AsyncDisposable {
   }
 
   #deploymentParts(name: string): DeploymentParts {
-    const { registry, modules } = this
-    return { ...this.#parts, registry, modules, findController: () => this.findController(name) }
+    const { registry, modules, addresses } = this
+    return {
+      ...this.#parts,
+      registry,
+      modules,
+      addresses,
+      findController: () => this.findController(name),
+    }
   }
 
   #taskChanged(name: string, task: Task | undefined): void {
@@ -292,6 +308,7 @@ export class Scheduler implements AsyncDisposable {
 
   async #adopt(instance: Instance): Promise<void> {
     const { task } = instance.plan
+    this.addresses.adopt(instance)
     if (this.registry.get(task) !== undefined) {
       await this.controller(task).adopt(instance)
       return
@@ -343,9 +360,11 @@ export class Scheduler implements AsyncDisposable {
     const spec = this.registry.revisions(task.name).get(revision)?.spec
     // Routes that it had once may belong to somebody else by now.
     if (spec !== undefined) assertNoConflict(spec, this.registry.specsOfOthers(task.name))
+    using assigned = await this.addresses.assignTo(task, task.instances, spec)
     const current = task.traffic[0]?.revision ?? null
     const previous = current === revision ? task.previous : current
-    await this.registry.save({ ...task, traffic: [{ revision, percent: 100 }], previous })
+    const traffic = [{ revision, percent: 100 }]
+    await this.registry.save({ ...task, ...assigned.record, traffic, previous })
   }
 
   #drainMs(task: Task): number {
@@ -374,21 +393,4 @@ export class Scheduler implements AsyncDisposable {
   ): void {
     this.#parts.events.emit({ type, task, revision, message })
   }
-}
-
-function wantsInstances(task: Task, registry: TaskRegistry): boolean {
-  if (task.desired === 'stopped' || task.kind === 'run') return false
-  return (task.instances ?? registry.current(task)?.spec.scale.min ?? 0) > 0
-}
-
-function assertService(task: Task, verb: string): void {
-  if (task.kind === 'service') return
-  throw new QuiverError(
-    'failed_precondition',
-    'TASK_IS_RUN',
-    `${task.name} is a run and cannot be ${verb}`,
-    {
-      hint: 'Deploy it with "quiver deploy" to have it scaled and routed.',
-    },
-  )
 }

@@ -17,6 +17,7 @@ import { planExecutor, type ExecutorTree } from '../drivers/module-plan.ts'
 import type { ImageStore } from '../images/images.ts'
 import { isWasm } from '../images/wasm-binary.ts'
 
+import type { AddressBook } from './addresses.ts'
 import { planInstance } from './planning.ts'
 
 export interface StarterParts {
@@ -25,6 +26,7 @@ export interface StarterParts {
   readonly openStream: OpenStream
   /** What runs WebAssembly in a process. */
   readonly executor: () => Promise<ExecutorTree>
+  readonly addresses: AddressBook
 }
 
 /** Between two tries of a health path that does not say 200 yet. */
@@ -53,6 +55,9 @@ export class Starter {
       images.materialise(image.digest),
     ])
     const materialisedAtNs = monotonicNs()
+    using held = new DisposableStack()
+    const address = this.#parts.addresses.take(task, revision.spec)
+    if (address !== undefined) held.use(address)
     const planned: InstancePlan = planInstance(revision, {
       binary,
       binaryTree: binaryTree.path,
@@ -61,13 +66,14 @@ export class Starter {
       stdio,
       mounts,
       isRun: task.kind === 'run',
+      ...(address === undefined ? {} : { bridge: address.interface }),
     })
     const needsExecutor = isWasm(binary.config.platform) && revision.spec.isolation !== 'wasm'
     const plan = needsExecutor ? planExecutor(planned, await this.#parts.executor()) : planned
-    return {
-      instance: await requireDriver(this.#parts.drivers, plan.spec).prepare(plan),
-      materialisedAtNs,
-    }
+    const instance = await requireDriver(this.#parts.drivers, plan.spec).prepare(plan)
+    const taken = held.move()
+    void instance.exited.then(() => taken.dispose())
+    return { instance, materialisedAtNs }
   }
 
   /**
@@ -119,19 +125,32 @@ export class Starter {
   }
 }
 
-/** @throws QuiverError `unimplemented/ISOLATION_UNAVAILABLE` with those that the node has */
+/**
+ * @throws QuiverError `unimplemented/ISOLATION_UNAVAILABLE` with those that the node has; `invalid_argument/SPEC_UNSUPPORTED` for
+ *   what the one cannot do
+ */
 export function requireDriver(
   drivers: ReadonlyMap<string, Driver>,
-  { isolation }: TaskSpec,
+  { isolation, network }: TaskSpec,
 ): Driver {
   const driver = drivers.get(isolation)
-  if (driver !== undefined) return driver
+  if (driver !== undefined && (network !== 'bridge' || driver.capabilities.bridge === true)) {
+    return driver
+  }
+  if (driver !== undefined) throw noBridge(isolation)
   throw new QuiverError(
     'unimplemented',
     'ISOLATION_UNAVAILABLE',
     `this node has no "${isolation}" isolation`,
     { hint: `Choose one of: ${[...drivers.keys()].join(', ')}.` },
   )
+}
+
+function noBridge(isolation: TaskSpec['isolation']): QuiverError {
+  const message = `instances of isolation "${isolation}" cannot be on the bridge`
+  return new QuiverError('invalid_argument', 'SPEC_UNSUPPORTED', message, {
+    hint: 'Use isolation = "sandbox", or network = "private" with [[connect]].',
+  })
 }
 
 /** The status of a GET, read from the first bytes of the answer. */
