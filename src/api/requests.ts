@@ -4,7 +4,7 @@
  */
 
 import type { Digest } from '../core/digest.ts'
-import type { Isolation } from '../core/task.ts'
+import type { Isolation, Network } from '../core/task.ts'
 
 /** What a deployment or a run changes of the image's `spec`; absent: nothing. */
 export interface SpecOverrides {
@@ -17,6 +17,13 @@ export interface SpecOverrides {
   /** Longest life of an instance. */
   readonly wallTimeMs?: number | undefined
   readonly isolation?: Isolation | undefined
+  readonly network?: Network | undefined
+  readonly hostname?: string | undefined
+  /** Of the bridge; with it or `mac` there is one instance at a time. */
+  readonly ip?: string | undefined
+  readonly mac?: string | undefined
+  /** Replaces the image's. */
+  readonly dns?: readonly string[] | undefined
   /** Published ports; each replaces the image's declaration of the same `port`. */
   readonly publish?: readonly PublishRequest[] | undefined
 }

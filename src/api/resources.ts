@@ -9,6 +9,9 @@ import type { ErrorBody, TaskCounters } from '../core/link.ts'
 import type { Isolation, TaskSpec, TrafficShare } from '../core/task.ts'
 import type { BinaryConfig, ImageConfig } from '../images/images.ts'
 
+import type { AddressView, PublishView } from './reach.ts'
+
+export type { AddressView, PublishView } from './reach.ts'
 export type {
   DeployRequest,
   EventQuery,
@@ -77,6 +80,8 @@ export interface TaskDetail extends TaskView {
   readonly revisions: readonly RevisionView[]
   readonly routes: readonly string[]
   readonly publish: readonly PublishView[]
+  /** In the order in which instances take them; empty: it is not on the bridge. */
+  readonly addresses: readonly AddressView[]
   /** Live ones, then those that ended and are still kept, newest first. */
   readonly instances: readonly InstanceView[]
   /** Null before the first report of the proxy. */
@@ -98,15 +103,6 @@ export interface RevisionView {
   readonly createdAtMs: number
 }
 
-/** A plain TCP port that the host listens on. */
-export interface PublishView {
-  readonly address: string
-  readonly hostPort: number
-  readonly port: number
-  /** Why it could not be bound; null when it is. */
-  readonly error: string | null
-}
-
 export interface InstanceView {
   readonly id: string
   readonly task: string
@@ -117,6 +113,8 @@ export interface InstanceView {
   /** Of the last wake; null while starting. */
   readonly startKind: StartKind | null
   readonly createdAtMs: number
+  /** Null: it is not on the bridge. */
+  readonly address: AddressView | null
   readonly phases: readonly PhaseView[]
   /** Null when it has ended. */
   readonly usage: Usage | null
@@ -145,6 +143,7 @@ export interface DeployResult {
   readonly imageBytes: number
   readonly urls: readonly string[]
   readonly publish: readonly PublishView[]
+  readonly addresses: readonly AddressView[]
   /** True: the current revision has this image and this spec already; nothing was done. */
   readonly isUnchanged: boolean
   /** True: the task did not exist. */
@@ -165,6 +164,8 @@ export interface DeployDifference {
   readonly isUnchanged: boolean
   /** The revision it is compared with; null for a new task. */
   readonly revision: number | null
+  /** That its instances would have, in the order in which they take them. */
+  readonly addresses: readonly AddressView[]
   /** Of the specification, by dotted path; JSON text, null for "not there". */
   readonly changes: readonly {
     readonly path: string
@@ -183,6 +184,7 @@ export interface RunResult {
   readonly task: string
   readonly urls: readonly string[]
   readonly publish: readonly PublishView[]
+  readonly addresses: readonly AddressView[]
 }
 
 /** What an export returned. */

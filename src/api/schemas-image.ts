@@ -104,7 +104,18 @@ export const taskSpec: z.ZodType<TaskSpec> = z
         }),
       )
       .max(256),
-    network: z.enum(['private', 'none', 'host']),
+    network: z.enum(['private', 'bridge', 'none', 'host']),
+    identity: z
+      .strictObject({
+        hostname: name.nullable(),
+        ip: z.ipv4().nullable(),
+        mac: z
+          .string()
+          .regex(/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/)
+          .nullable(),
+        dns: z.array(z.ipv4()).max(2),
+      })
+      .optional(),
     isWritable: z.boolean(),
     stopSignal: z.int().min(1).max(64),
     wasm: z

@@ -52,6 +52,10 @@ const publish = z
   })
   .meta({ id: 'Publish' }) satisfies z.ZodType<resource.PublishView>
 
+const address = z
+  .strictObject({ ip: z.string(), prefixBits: count, mac: z.string(), hostname: z.string() })
+  .meta({ id: 'Address' }) satisfies z.ZodType<resource.AddressView>
+
 export const task = z
   .strictObject({
     name: z.string(),
@@ -104,6 +108,7 @@ export const instance = z
     isRun: z.boolean(),
     startKind: z.enum(['cold', 'resumed', 'warm', 'pooled', 'restored']).nullable(),
     createdAtMs: timeMs,
+    address: address.nullable(),
     phases: z.array(
       z.strictObject({
         name: z.enum(['queue', 'materialise', 'sandbox', 'exec', 'listen', 'ready', 'firstByte']),
@@ -148,6 +153,7 @@ export const taskDetail = z
     revisions: z.array(revision),
     routes: texts,
     publish: z.array(publish),
+    addresses: z.array(address),
     instances: z.array(instance),
     counters: counters.nullable(),
     errors: z.array(taskError),
@@ -162,6 +168,7 @@ export const deployResult = z.strictObject({
   imageBytes: count,
   urls: texts,
   publish: z.array(publish),
+  addresses: z.array(address),
   isUnchanged: z.boolean(),
   isNew: z.boolean(),
   timings: z.array(timing),
@@ -172,6 +179,7 @@ export const deployDifference = z.strictObject({
   isNew: z.boolean(),
   isUnchanged: z.boolean(),
   revision: count.nullable(),
+  addresses: z.array(address),
   changes: z.array(
     z.strictObject({
       path: z.string(),
@@ -189,6 +197,7 @@ export const runResult = z.strictObject({
   task: z.string(),
   urls: texts,
   publish: z.array(publish),
+  addresses: z.array(address),
 }) satisfies z.ZodType<resource.RunResult>
 
 export const snippetResult = z.strictObject({

@@ -47,6 +47,11 @@ const overrides = z.strictObject({
   cpuMillis: z.int().min(1).optional(),
   wallTimeMs: z.int().min(1).optional(),
   isolation: z.enum(['wasm', 'sandbox', 'microvm']).optional(),
+  network: z.enum(['private', 'bridge', 'none', 'host']).optional(),
+  hostname: z.string().max(63).optional(),
+  ip: z.string().max(15).optional(),
+  mac: z.string().max(17).optional(),
+  dns: z.array(z.string().max(15)).max(2).optional(),
   publish: z
     .array(z.strictObject({ address: z.string().max(64), hostPort: count.max(65_535), port }))
     .max(64)

@@ -33,5 +33,10 @@ export async function buildOverrides(
     ...(flags.cpu === undefined ? {} : { cpuMillis: flags.cpu }),
     ...(flags.publish === undefined ? {} : { publish: flags.publish }),
     ...(flags.isolation === undefined ? {} : { isolation: flags.isolation }),
+    ...(flags.network === undefined ? {} : { network: flags.network }),
+    ...(flags.hostname === undefined ? {} : { hostname: flags.hostname }),
+    ...(flags.ip === undefined ? {} : { ip: flags.ip }),
+    ...(flags.mac === undefined ? {} : { mac: flags.mac }),
+    ...(flags.dns === undefined ? {} : { dns: flags.dns }),
   }
 }

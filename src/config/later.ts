@@ -17,10 +17,6 @@ export const LATER: LaterFeatures = {
     snapshot: 'is not there yet: snapshots come in a later version',
     template: 'is not there yet: templates and clones come in a later version',
     kernel: 'is not there yet: it belongs to microVMs, which come in a later version',
-    mac: 'is not there yet: it belongs to bridge networks, which come in a later version',
-    ip: 'is not there yet: it belongs to bridge networks, which come in a later version',
-    hostname: 'is not there yet: it belongs to bridge networks, which come in a later version',
-    dns: 'is not there yet: it belongs to bridge networks, which come in a later version',
     'scale.cpu': 'is not there yet: scaling by CPU load comes in a later version',
     'http.hooks': 'is not there yet: hooks come in a later version',
     'config.*.secrets': 'is not there yet: secrets come in a later version',
@@ -29,6 +25,5 @@ export const LATER: LaterFeatures = {
     isolation: {
       microvm: 'is not there yet: microVM isolation comes in a later version',
     },
-    network: { bridge: 'is not there yet: bridge networks come in a later version' },
   },
 }

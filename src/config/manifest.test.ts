@@ -113,7 +113,29 @@ suite('parseManifest()', () => {
     ['a relative workdir', `${HEAD}workdir = "app"`, /"app" is not an absolute path/],
     ['a workdir above', `${HEAD}workdir = "/app/.."`, /workdir: contains "\.\."/],
     ['an unknown signal', `${HEAD}stop_signal = "SIGTRM"`, /"SIGTRM" is not possible[^]*"SIGTERM"/],
-    ['a bridge', `${HEAD}network = "bridge"`, /bridge networks come in a later/],
+    [
+      'an address where nobody has one',
+      `${HEAD}ip = "10.83.0.5"\n[scale]\nmax = 1`,
+      /:3:1: ip: has no effect with network = "private"/,
+    ],
+    ['name servers without a bridge', `${HEAD}dns = ["10.83.0.53"]`, /:3:1: dns: has no effect/],
+    [
+      'one address for many instances',
+      `${HEAD}network = "bridge"\nmac = "02:00:5e:10:00:01"`,
+      /:4:1: mac: is for one instance, and scale\.max is 10/,
+    ],
+    ['an odd address', `${HEAD}network = "bridge"\nip = "10.83.0.256"`, /is not an IPv4 address/],
+    ['an odd hardware address', `${HEAD}mac = "01:00:5e:10:00:01"`, /is an address of many/],
+    [
+      'a name of the host',
+      `${HEAD}network = "host"\nhostname = "a"`,
+      /:4:1: hostname: has no effect/,
+    ],
+    [
+      'a bridge for a module',
+      `name = "a"\nfile = "a.wasm"\nnetwork = "bridge"`,
+      /not there for Web/,
+    ],
     [
       'an equal route',
       `${http}routes = ["a.b/:x", "A.b/:y"]`,

@@ -5,6 +5,14 @@ import path from 'node:path'
 import * as z from 'zod'
 
 import { QuiverError } from '../core/error.ts'
+import {
+  contains,
+  formatSubnet,
+  isHost,
+  parseIpv4,
+  parseSubnet,
+  type Subnet,
+} from '../core/ipv4.ts'
 import { parseName } from '../core/name.ts'
 
 import { parseListenAddress } from './address.ts'
@@ -56,6 +64,32 @@ export const NodeSchema = z.strictObject({
         .describe('Number of user ids; counts for new nodes only.'),
     })
     .prefault({}),
+  bridge: z
+    .strictObject({
+      name: field
+        .matching(
+          /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/,
+          'the name of a bridge',
+          'Write the name of a bridge that the machine has, such as "br0".',
+        )
+        .optional()
+        .describe(
+          'Bridge of the machine that tasks with `network = "bridge"` are connected to; one that they have for themselves unless given.',
+        ),
+      subnet: field
+        .parsed(parseSubnet)
+        .prefault('10.83.0.0/16')
+        .describe('Subnet of the bridge; no other network that the machine reaches may have it.'),
+      range: field
+        .parsed(parseSubnet)
+        .optional()
+        .describe('Part of the subnet that addresses are chosen from; all of it unless given.'),
+      gateway: field
+        .parsed(parseIpv4)
+        .optional()
+        .describe('Address of the way out of the bridge; none unless given.'),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       tasks: field.whole(1, 1_000_000).default(20_000).describe('Most tasks that can be deployed.'),
@@ -67,6 +101,28 @@ export const NodeSchema = z.strictObject({
 /** A path; a relative one is taken from the caller's folder when it comes from a flag or variable. */
 function location(parse: (text: string) => string) {
   return field.parsed(parse).meta({ format: 'path' })
+}
+
+/** What two settings of the bridge must agree in. @returns the name of the one that is wrong, why, and what to do */
+export function checkBridge({
+  name,
+  subnet,
+  range,
+  gateway,
+}: NodeConfig['bridge']): readonly [name: string, message: string, hint: string] | undefined {
+  const of = `bridge.subnet, ${formatSubnet(subnet)}`
+  if (range !== undefined && !isWithin(range, subnet))
+    return ['bridge.range', `is not within ${of}`, 'Choose a part of the subnet.']
+  if (gateway === undefined) return undefined
+  if (!isHost(subnet, gateway))
+    return ['bridge.gateway', `is nobody within ${of}`, 'Write the address of a host there.']
+  if (name !== undefined) return undefined
+  const hint = 'Set bridge.name to a bridge that leads there, or leave bridge.gateway out.'
+  return ['bridge.gateway', 'leads nowhere: the bridge is for tasks alone', hint]
+}
+
+function isWithin(inner: Subnet, outer: Subnet): boolean {
+  return inner.prefixBits >= outer.prefixBits && contains(outer, inner.base)
 }
 
 /** All settings of a node, with every default filled in. */

@@ -17,7 +17,7 @@ import { nearestName } from '../core/name.ts'
 import { parseToml } from './document.ts'
 import { dataFolder, runFolder } from './folders.ts'
 import { asSchema, buildJsonSchema, problemsOf, type JsonSchema } from './issues.ts'
-import { NodeSchema, type NodeConfig } from './node-schema.ts'
+import { checkBridge, NodeSchema, type NodeConfig } from './node-schema.ts'
 import { scanPositions } from './positions.ts'
 import { describeProblems, formatPath, type Problem, type Source } from './problem.ts'
 
@@ -168,8 +168,18 @@ function parseValues(
   }
   const result = NodeSchema.safeParse(input)
   if (!result.success) throw wrongSetting(result.error, input, values)
-  const { tls } = result.data
-  if ((tls.certificate === undefined) === (tls.key === undefined)) return result.data
+  checkTogether(result.data, values)
+  return result.data
+}
+
+function checkTogether(
+  { tls, bridge }: NodeConfig,
+  values: ReadonlyMap<string, { readonly source: string }>,
+): void {
+  const [name = '', message = '', bridgeHint] = checkBridge(bridge) ?? []
+  if (name !== '')
+    throw invalid(`${values.get(name)?.source ?? name}: ${name} ${message}`, bridgeHint)
+  if ((tls.certificate === undefined) === (tls.key === undefined)) return
   const [has, lacks] = tls.key === undefined ? ['certificate', 'key'] : ['key', 'certificate']
   const hint = `Set tls.${lacks} too, or leave both out for a self-signed certificate.`
   throw invalid(`tls.${has} is set without tls.${lacks}`, hint)

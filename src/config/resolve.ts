@@ -4,7 +4,13 @@ import { constants } from 'node:os'
 import path from 'node:path'
 
 import { formatRoute, parseRoute } from '../core/route.ts'
-import { WASM_DEFAULTS, type LimitsSpec, type TaskSpec, type WasmSpec } from '../core/task.ts'
+import {
+  WASM_DEFAULTS,
+  type IdentitySpec,
+  type LimitsSpec,
+  type TaskSpec,
+  type WasmSpec,
+} from '../core/task.ts'
 
 import { isScriptFile, isWasmFile } from './rules.ts'
 import type { Manifest } from './schema.ts'
@@ -54,10 +60,19 @@ export function resolveManifest(manifest: Manifest, domain = 'localhost'): TaskS
       kind,
     })),
     network: manifest.network,
+    ...resolveIdentity(manifest),
     isWritable: manifest.writable,
     stopSignal: constants.signals[manifest.stop_signal],
     wasm: resolveWasm(manifest),
   }
+}
+
+/** Left out where nothing is said, so that images are what they were before it could be. */
+function resolveIdentity({ hostname, ip, mac, dns }: Manifest): {
+  readonly identity?: IdentitySpec
+} {
+  if (hostname === undefined && ip === undefined && mac === undefined && dns.length === 0) return {}
+  return { identity: { hostname: hostname ?? null, ip: ip ?? null, mac: mac ?? null, dns } }
 }
 
 /** All named configurations, each with what it has from its `base`. */

@@ -3,6 +3,7 @@
 import { nearestName, parseName } from '../core/name.ts'
 import { isCovered, listNamedHosts } from '../core/outside-host.ts'
 import { parseRoute, routeKey } from '../core/route.ts'
+import { reachesDeclared } from '../core/task.ts'
 
 import { formatListenAddress, formatOutsideHost } from './address.ts'
 import { checkEnvironment } from './env.ts'
@@ -21,6 +22,7 @@ export function checkManifest(manifest: Manifest): readonly Problem[] {
     ...checkPorts(manifest),
     ...checkScale(manifest),
     ...checkNetwork(manifest),
+    ...checkIdentity(manifest),
     ...checkAllow(manifest),
     ...checkConnections(manifest),
     ...checkReachable(manifest),
@@ -77,8 +79,8 @@ function checkWasm(manifest: Manifest): Problem[] {
   if (port.length > 0) {
     problems.push(wrongKey(['port', 0], 'is not there for WebAssembly: it takes HTTP only', hint))
   }
-  if (network === 'host') {
-    problems.push(wrong(['network'], '"host" is not there for WebAssembly', hint))
+  if (network === 'host' || network === 'bridge') {
+    problems.push(wrong(['network'], `"${network}" is not there for WebAssembly`, hint))
   }
   if (writable) problems.push(wrongKey(['writable'], 'is not there for WebAssembly', hint))
   return problems
@@ -136,7 +138,7 @@ function checkScale({ scale }: Manifest): Problem[] {
 }
 
 function checkNetwork({ network, allow, connect }: Manifest): Problem[] {
-  if (network === 'private') return []
+  if (reachesDeclared({ network })) return []
   const why = network === 'none' ? 'nothing can be reached' : 'everything can be reached'
   const message = `has no effect with network = "${network}", where ${why}`
   const hint = 'Use network = "private", or leave this out.'
@@ -144,6 +146,25 @@ function checkNetwork({ network, allow, connect }: Manifest): Problem[] {
     ...(allow.length > 0 ? [wrongKey(['allow'], message, hint)] : []),
     ...(connect.length > 0 ? [wrongKey(['connect', 0], message, hint)] : []),
   ]
+}
+
+/** What says who it is needs a network on which it is somebody. */
+function checkIdentity({ network, ip, mac, hostname, dns, scale }: Manifest): Problem[] {
+  const given = { ip, mac, dns: dns.length > 0 ? dns : undefined }
+  const problems = Object.entries(given).flatMap(([key, value]): Problem[] => {
+    if (value === undefined || network === 'bridge') return []
+    const message = `has no effect with network = "${network}"`
+    return [wrongKey([key], message, 'Set network = "bridge", or leave this out.')]
+  })
+  if (hostname !== undefined && network === 'host') {
+    const message = 'has no effect with network = "host", where it is the machine\'s'
+    problems.push(wrongKey(['hostname'], message, 'Use another network, or leave this out.'))
+  }
+  const fixed = ip === undefined ? 'mac' : 'ip'
+  if ((ip ?? mac) === undefined || scale.max === 1) return problems
+  const message = `is for one instance, and scale.max is ${scale.max}`
+  const hint = `Set max = 1 under [scale], or leave ${fixed} out.`
+  return problems.concat(wrongKey([fixed], message, hint))
 }
 
 function checkAllow({ allow, connect }: Manifest): Problem[] {
@@ -214,7 +235,7 @@ function checkConnections({ name, connect, allow }: Manifest): Problem[] {
  * listens on every address (as most do) could then not have the same port.
  */
 function checkReachable({ http, port: ports, connect, allow, network }: Manifest): Problem[] {
-  if (network !== 'private') return []
+  if (!reachesDeclared({ network })) return []
   const reached = new Map<number, string>([
     ...allow.map(({ host, port }) => [port, host] as const),
     ...connect.map(

@@ -7,6 +7,8 @@
 
 import * as z from 'zod'
 
+import { parseHostname, parseMac } from '../core/identity.ts'
+import { formatIpv4, parseIpv4 } from '../core/ipv4.ts'
 import { parseName, parseRuntime } from '../core/name.ts'
 
 import { parseOutsideHost } from './address.ts'
@@ -98,11 +100,34 @@ export const ManifestSchema = z.strictObject({
     .describe('Words to find it by.')
     .meta({ examples: [['web', 'demo']] }),
   network: z
-    .enum(['private', 'none', 'host'])
+    .enum(['private', 'bridge', 'none', 'host'])
     .default('private')
     .describe(
-      '`private`: loopback, connected tasks and `allow`; `none`: loopback only; `host`: the network of the machine.',
+      '`private`: loopback, connected tasks and `allow`; `bridge`: these, and an address of its own beside the other tasks that have this; `none`: loopback only; `host`: the network of the machine.',
     ),
+  ip: field
+    .checked(parseIpv4)
+    .optional()
+    .describe('Its address on the bridge; chosen by the node unless given.')
+    .meta({ examples: ['10.83.0.10'] }),
+  mac: field
+    .parsed(parseMac)
+    .optional()
+    .describe('Its hardware address on the bridge; made from the address unless given.')
+    .meta({ examples: ['02:00:5e:10:00:01'] }),
+  hostname: field
+    .checked(parseHostname)
+    .optional()
+    .describe(
+      'Its host name, under which the bridge knows it too; the name of the task unless given.',
+    )
+    .meta({ examples: ['db-1'] }),
+  dns: z
+    .array(field.parsed((text) => formatIpv4(parseIpv4(text))))
+    .max(2)
+    .default([])
+    .describe('Name servers on the bridge, for names that nobody else there has.')
+    .meta({ examples: [['10.83.0.53']] }),
   allow: z
     .array(field.parsed(parseOutsideHost))
     .max(100)

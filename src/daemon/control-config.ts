@@ -1,6 +1,7 @@
 /** What `quiver up` tells the control process; resolved, so that control decides nothing about where things are. */
 
 import type { ConfigView } from '../api/resources.ts'
+import type { BridgeSettings } from '../drivers/bridge.ts'
 
 export interface ControlConfig {
   readonly dataFolder: string
@@ -15,6 +16,7 @@ export interface ControlConfig {
   readonly instancesMax: number
   /** May open streams to instances. */
   readonly proxyGid: number | null
+  readonly bridge: BridgeSettings
   /** Under which tasks get their default routes: `<task>.<domain>`. */
   readonly domain: string
   /** Names of this node that the API answers to on TCP, beside localhost and addresses. */

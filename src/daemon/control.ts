@@ -14,6 +14,7 @@ import { inspect } from 'node:util'
 import { openApiServer, type ApiListener } from '../api/server.ts'
 import { loadToken } from '../api/token.ts'
 import { QuiverError } from '../core/error.ts'
+import { openBridge, type Bridge } from '../drivers/bridge.ts'
 import type { Driver, OpenStream } from '../drivers/driver.ts'
 import type { ExecutorTree } from '../drivers/module-plan.ts'
 import { installProcessHost, removeGroups, type ProcessHost } from '../drivers/process.ts'
@@ -76,7 +77,7 @@ async function serve(
     log(`"${key}" in ${stateFile} was damaged and is set aside`)
   const recipesFolder = path.join(config.packageRoot, 'recipes')
   const images = resources.use(await openImageStore({ dataFolder, store, recipesFolder }))
-  const { sandbox, wasm, executor } = await openDrivers(config, images, resources)
+  const { bridge, sandbox, wasm, executor } = await openDrivers(config, images, resources)
   const dataPlane = new LinkDataPlane({
     onProxy: (message) => handleProxy(message, parts),
     onProxyConnected: () => {
@@ -91,6 +92,7 @@ async function serve(
       ...shared,
       store,
       executor,
+      bridge,
       inspectModule: (...asked) => wasm.inspect(...asked),
       tasksMax: config.tasksMax,
       uidsMax: uidsForTasks(config),
@@ -122,6 +124,7 @@ async function serve(
 }
 
 interface Drivers {
+  readonly bridge: Bridge
   readonly sandbox: Driver
   readonly wasm: WasmDriver
   /** What runs WebAssembly in a process. */
@@ -136,9 +139,17 @@ async function openDrivers(
   const { dataFolder } = config
   const executors = new ExecutorBinary(images)
   const executor = async () => executorTree(await executors.tree())
-  const host = await installHost(config)
+  const installed = await installHost(config)
+  const bridge = openBridge({
+    settings: config.bridge,
+    ainitPath: installed.ainitPath,
+    namesFolder: path.join(config.runFolder, 'n'),
+    isRoot: config.uidBase !== null,
+  })
+  const host = { ...installed, bridge }
   const sandbox = resources.use(await openSandboxDriver(host, groupOf(config, 'instances')))
-  const executorsHost = { ...host, instancesFolder: path.join(dataFolder, 'executors') }
+  // Executors are nobody's neighbours.
+  const executorsHost = { ...installed, instancesFolder: path.join(dataFolder, 'executors') }
   const processes = resources.use(
     await openSandboxDriver(executorsHost, groupOf(config, 'executors')),
   )
@@ -153,7 +164,7 @@ async function openDrivers(
     }),
   )
 
-  return { sandbox, wasm, executor }
+  return { bridge, sandbox, wasm, executor }
 }
 
 /** Folders of instances whose processes Quiver starts: for tasks, and for executors of WebAssembly. */

@@ -5,8 +5,8 @@ import path from 'node:path'
 
 import { errnoOf, QuiverError } from '../core/error.ts'
 
-/** `i`: sockets of instances. `e`: that of egress. */
-const FOLDERS = ['i', 'e'] as const
+/** `i`: sockets of instances. `e`: that of egress. `n`: names on the bridge. */
+const FOLDERS = ['i', 'e', 'n'] as const
 
 /**
  * Instances run as other users: they must be able to pass through, and no more.
@@ -43,5 +43,6 @@ export function specificationPath(run: string): string {
  */
 export async function clearRunFolder(run: string): Promise<void> {
   await rm(specificationPath(run), { force: true })
+  await rm(path.join(run, 'n', 'names'), { force: true })
   for (const name of [...FOLDERS, '.']) await rmdir(path.join(run, name)).catch(() => {})
 }

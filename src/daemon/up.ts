@@ -7,6 +7,7 @@ import type { ConfigView } from '../api/resources.ts'
 import { closedFolder } from '../config/folders.ts'
 import { loadNodeConfig, type NodeConfig, type Setting } from '../config/node.ts'
 import { QuiverError } from '../core/error.ts'
+import type { BridgeSettings } from '../drivers/bridge.ts'
 import { assertUsable, ensureSelfSigned } from '../proxy/certificate.ts'
 
 import type { ControlConfig } from './control-config.ts'
@@ -187,6 +188,7 @@ async function processes(
     uidsMax: ids?.tasksMax ?? null,
     instancesMax: config.limits.instances,
     proxyGid: ids?.proxy ?? null,
+    bridge: bridgeSettings(config),
     domain: config.domain,
     apiHosts: [],
     hasApiTcp: listen.api !== null,
@@ -221,6 +223,11 @@ async function processes(
       sockets: ['http', ...(listen.https === null ? [] : ['https']), 'tunnel'],
     },
   ]
+}
+
+function bridgeSettings({ bridge }: NodeConfig): BridgeSettings {
+  const { name = null, subnet, range = subnet, gateway = null } = bridge
+  return { name, subnet, range, gateway }
 }
 
 /** The same Node.js, the same kind of source as this file: TypeScript in a checkout, JavaScript in a package. */

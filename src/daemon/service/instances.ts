@@ -16,6 +16,7 @@ import { buildSpec } from './overrides.ts'
 import { httpPort, type ServiceParts } from './parts.ts'
 import { Snippets } from './snippets.ts'
 import { findTarget, wakeTarget } from './targets.ts'
+import { addressesOf } from './tasks.ts'
 import { urlsOf, viewInstance, viewPublish } from './views.ts'
 
 const ATTACH_MS = 30_000
@@ -77,6 +78,7 @@ async function createRun(request: RunRequest, parts: ServiceParts): Promise<RunR
     task: spec.name,
     urls: urlsOf(spec, await httpPort(config.runFolder)),
     publish: viewPublish(spec, (address, port) => dataPlane.publishFailure(address, port)),
+    addresses: addressesOf(spec, scheduler),
   }
 }
 

@@ -2,6 +2,8 @@
 
 import type { SpecOverrides } from '../../api/resources.ts'
 import { QuiverError } from '../../core/error.ts'
+import { parseHostname, parseMac } from '../../core/identity.ts'
+import { formatIpv4, parseIpv4 } from '../../core/ipv4.ts'
 import { nearestName } from '../../core/name.ts'
 import type { PortSpec, TaskSpec } from '../../core/task.ts'
 import type { ImageConfig } from '../../images/images.ts'
@@ -65,6 +67,8 @@ function applyOverrides(spec: TaskSpec, overrides: SpecOverrides): TaskSpec {
     args: args ?? spec.args,
     env: { ...spec.env, ...env },
     isolation: isolation ?? spec.isolation,
+    network: overrides.network ?? spec.network,
+    ...identify(spec, overrides),
     ports: [...spec.ports.filter((port) => !isReplaced(port)), ...published],
     limits: {
       ...spec.limits,
@@ -72,5 +76,26 @@ function applyOverrides(spec: TaskSpec, overrides: SpecOverrides): TaskSpec {
       cpuMillis: cpuMillis ?? spec.limits.cpuMillis,
       wallTimeMs: wallTimeMs ?? spec.limits.wallTimeMs,
     },
+  }
+}
+
+/** @throws QuiverError `invalid_argument/IP_INVALID`, `invalid_argument/MAC_INVALID`, `invalid_argument/NAME_INVALID` */
+function identify(
+  { identity, scale }: TaskSpec,
+  { hostname, ip, mac, dns }: SpecOverrides,
+): Pick<TaskSpec, 'identity' | 'scale'> {
+  const isSaid = [hostname, ip, mac, dns].some((value) => value !== undefined)
+  if (!isSaid) return { scale, ...(identity === undefined ? {} : { identity }) }
+  const changed = {
+    hostname: hostname === undefined ? (identity?.hostname ?? null) : parseHostname(hostname),
+    ip: ip === undefined ? (identity?.ip ?? null) : formatIpv4(parseIpv4(ip)),
+    mac: mac === undefined ? (identity?.mac ?? null) : parseMac(mac),
+    dns: dns === undefined ? (identity?.dns ?? []) : dns.map((one) => formatIpv4(parseIpv4(one))),
+  }
+  // Whoever asks for one address on the command line asks for one instance.
+  const isOne = (ip ?? mac) !== undefined
+  return {
+    identity: changed,
+    scale: isOne ? { ...scale, min: Math.min(scale.min, 1), max: 1 } : scale,
   }
 }

@@ -1,6 +1,7 @@
 /** The control service's tasks and services: deploy, describe, scale and the rest, as the API shows them. */
 
 import type {
+  AddressView,
   DeployDifference,
   DeployRequest,
   DeployResult,
@@ -10,14 +11,22 @@ import type {
 } from '../../api/resources.ts'
 import type { TaskControl } from '../../api/service.ts'
 import { canonicalJson } from '../../core/digest.ts'
-import type { Revision, Task } from '../../core/task.ts'
+import type { Revision, Task, TaskSpec } from '../../core/task.ts'
 import { compareTrees } from '../../images/difference.ts'
 import type { ManagedInstance } from '../../scheduler/managed.ts'
 
 import { logTail } from './logs.ts'
 import { buildSpec } from './overrides.ts'
 import { httpPort, type ServiceParts } from './parts.ts'
-import { taskState, urlsOf, viewFailure, viewInstance, viewPublish, viewRevision } from './views.ts'
+import {
+  taskState,
+  urlsOf,
+  viewAddress,
+  viewFailure,
+  viewInstance,
+  viewPublish,
+  viewRevision,
+} from './views.ts'
 
 const ERROR_LOG_LINES = 20
 
@@ -86,6 +95,7 @@ async function deploy(request: DeployRequest, parts: ServiceParts): Promise<Depl
     imageBytes: image.bytes,
     urls: urlsOf(spec, await httpPort(config.runFolder)),
     publish: viewPublish(spec, (address, port) => dataPlane.publishFailure(address, port)),
+    addresses: addressesOf(spec, scheduler),
     isUnchanged: outcome.isUnchanged,
     isNew: outcome.isNew,
     timings: outcome.timings,
@@ -101,14 +111,27 @@ async function difference(request: DeployRequest, parts: ServiceParts): Promise<
   const before = current === undefined ? undefined : await images.getImage(current.image)
   const changes = compareValues(current?.spec, spec)
   const files = compareTrees(before?.config.tree ?? [], image.config.tree)
+  const { addresses } = scheduler
+  using assigned = await addresses.assign(spec, 'service', task?.instances ?? null)
+  const own = addresses.list(spec, assigned.record.bridgePlaces)
   return {
     task: spec.name,
     isNew: task === undefined,
     isUnchanged: changes.length === 0 && current?.image === request.image,
     revision: current?.number ?? null,
+    addresses: own.map((one) => viewAddress(spec, one)),
     changes,
     files: files.map(({ path, change }) => ({ path, change })),
   }
+}
+
+/** What instances of a task may have on the bridge. */
+export function addressesOf(
+  spec: TaskSpec,
+  { addresses, registry }: ServiceParts['scheduler'],
+): readonly AddressView[] {
+  const places = registry.get(spec.name)?.bridgePlaces
+  return addresses.list(spec, places).map((one) => viewAddress(spec, one))
 }
 
 /** Leaves that differ, by dotted path. */
@@ -194,6 +217,7 @@ async function describe(name: string, parts: ServiceParts): Promise<TaskDetail> 
       spec === undefined
         ? []
         : viewPublish(spec, (address, port) => dataPlane.publishFailure(address, port)),
+    addresses: spec === undefined ? [] : addressesOf(spec, scheduler),
     instances: await Promise.all(
       (controller?.instances ?? []).map(async (managed) =>
         viewInstance(managed, managed.isLive ? await managed.instance.usage() : null),

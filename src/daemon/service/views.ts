@@ -1,6 +1,7 @@
 /** From what the scheduler knows to what the API shows. Pure. */
 
 import type {
+  AddressView,
   InstanceView,
   PhaseView,
   PublishView,
@@ -10,7 +11,8 @@ import type {
 } from '../../api/resources.ts'
 import type { Usage } from '../../core/instance.ts'
 import { formatRoute, parseRoute } from '../../core/route.ts'
-import type { Revision, Task, TaskSpec } from '../../core/task.ts'
+import { hostnameOf, type Revision, type Task, type TaskSpec } from '../../core/task.ts'
+import type { BridgeInterface } from '../../drivers/driver.ts'
 import type { TaskController } from '../../scheduler/controller.ts'
 import { describeExit } from '../../scheduler/endings.ts'
 import type { Failure } from '../../scheduler/failures.ts'
@@ -31,7 +33,7 @@ export function taskState(task: Task, controller: TaskController | undefined): T
 
 export function viewInstance(managed: ManagedInstance, usage: Usage | null): InstanceView {
   const { instance, exit, error } = managed
-  const { id, task, revision, spec, isRun } = instance.plan
+  const { id, task, revision, spec, isRun, bridge } = instance.plan
   return {
     id,
     task,
@@ -40,6 +42,7 @@ export function viewInstance(managed: ManagedInstance, usage: Usage | null): Ins
     isRun,
     startKind: managed.lastWake,
     createdAtMs: managed.createdAtMs,
+    address: bridge === undefined ? null : viewAddress(spec, bridge),
     phases: viewPhases(managed),
     usage,
     inFlight: managed.inFlight,
@@ -48,6 +51,13 @@ export function viewInstance(managed: ManagedInstance, usage: Usage | null): Ins
     exitText: exit === null ? null : describeExit(exit, spec),
     error,
   }
+}
+
+export function viewAddress(
+  spec: TaskSpec,
+  { address, prefixBits, mac }: BridgeInterface,
+): AddressView {
+  return { ip: address, prefixBits, mac, hostname: hostnameOf(spec) }
 }
 
 /** Bars from the wake on: each phase begins where the one before it ended. */

@@ -1,6 +1,7 @@
 /** `quiver deploy`: what it does. */
 
 import type { DeployDifference, DeployResult } from '../../../client/resources.ts'
+import { formatAddresses } from '../../addresses.ts'
 import type { CliContext } from '../../context.ts'
 import { formatBytes, formatCount, formatDigest, formatMilliseconds } from '../../format.ts'
 import { sendImage } from '../../image.ts'
@@ -65,6 +66,7 @@ function showResult(context: CliContext, sent: SentImage, result: DeployResult):
       'port',
       `${port.address}:${port.hostPort} → ${port.port}${port.error === null ? '' : ` (${port.error})`}`,
     ]),
+    ...formatAddresses(result.addresses).map((text): [string, string] => ['address', text]),
   ]
   context.process.stderr.write(formatPairs(pairs))
   // Alone on stdout, and last: for `curl "$(quiver deploy)"` and for the eye.
@@ -73,12 +75,13 @@ function showResult(context: CliContext, sent: SentImage, result: DeployResult):
 
 function showDifference(context: CliContext, difference: DeployDifference): void {
   const paint = paintFor(context.process.stdout, context.process.env)
-  const { task, isNew, isUnchanged, revision, changes, files } = difference
+  const { task, isNew, isUnchanged, revision, addresses, changes, files } = difference
   const lines = [
     ...changes.map(({ path, before, after }) =>
       foreign(context, `  ${path}: ${before ?? '(none)'} → ${after ?? '(none)'}`),
     ),
     ...files.map(({ path, change }) => paint(COLOURS[change], `  ${MARKS[change]} ${path}`)),
+    ...formatAddresses(addresses).map((text) => `  address: ${text}`),
   ]
   const since = `compared with revision ${revision}`
   const title = isNew

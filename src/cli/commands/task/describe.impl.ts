@@ -1,6 +1,7 @@
 /** `quiver describe`: what it does. */
 
 import type { InstanceView, TaskDetail } from '../../../client/resources.ts'
+import { formatAddress, formatAddresses } from '../../addresses.ts'
 import type { CliContext } from '../../context.ts'
 import { formatAge, formatBytes, formatDigest, formatTime } from '../../format.ts'
 import { foreign, printJson } from '../../print.ts'
@@ -54,6 +55,7 @@ function summaryOf(task: TaskDetail): string {
       'Port',
       `${one.address}:${one.hostPort} → ${one.port}${one.error === null ? '' : ` (${one.error})`}`,
     ]),
+    ...formatAddresses(task.addresses).map((text): [string, string] => ['Address', text]),
     ['Instances', scaleOf(task)],
     ['Deployed', formatTime(task.deployedAtMs)],
   ]
@@ -103,6 +105,9 @@ function instanceOf(instance: InstanceView): Section {
     ['Created', formatTime(instance.createdAtMs)],
     ['Started', instance.startKind ?? 'not yet'],
     ['Requests', `${instance.requests}, ${instance.inFlight} active`],
+    ...(instance.address === null
+      ? []
+      : [['Address', formatAddress(instance.address)] as [string, string]]),
   ]
   // Nothing counts them without control groups.
   if (usage !== null && usage.pids + usage.memoryBytes > 0) {

@@ -64,6 +64,7 @@ export function printInstances(
   paint: Paint,
 ): void {
   const nowMs = Date.now()
+  const isAnyOnBridge = instances.some(({ address }) => address !== null)
   const rows = instances.map((instance) => [
     instance.id,
     instance.task,
@@ -73,9 +74,13 @@ export function printInstances(
     String(instance.inFlight),
     String(instance.requests),
     formatAge(instance.createdAtMs, nowMs),
+    // Where nobody is on the bridge, nobody misses the column.
+    ...(isAnyOnBridge ? [instance.address?.ip ?? '-'] : []),
     endOf(instance),
   ])
-  const head = ['INSTANCE', 'TASK', 'STATE', 'START', 'MEMORY', 'ACTIVE', 'REQUESTS', 'AGE', 'END']
+  const address = isAnyOnBridge ? ['ADDRESS'] : []
+  const start = ['INSTANCE', 'TASK', 'STATE', 'START', 'MEMORY', 'ACTIVE', 'REQUESTS', 'AGE']
+  const head = [...start, ...address, 'END']
   printTable(context, head, rows)
 }
 

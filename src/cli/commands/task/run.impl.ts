@@ -4,6 +4,7 @@ import path from 'node:path'
 
 import type { Client } from '../../../client/client.ts'
 import type { RunRequest, RunResult } from '../../../client/resources.ts'
+import { formatAddresses } from '../../addresses.ts'
 import type { CliContext } from '../../context.ts'
 import { isOnTerminal, runInForeground, terminalSize } from '../../foreground.ts'
 import { buildOverrides } from '../../overrides.ts'
@@ -84,6 +85,7 @@ function showDetached(context: CliContext, isJson: boolean, result: RunResult): 
   for (const { address, hostPort, port } of result.publish) {
     say(context, `${address}:${hostPort} → ${port}`)
   }
+  for (const text of formatAddresses(result.addresses)) say(context, text)
   context.process.stdout.write(`${result.task}\n`)
 }
 
@@ -94,7 +96,8 @@ async function follow(
   result: RunResult,
 ): Promise<number> {
   const isQuiet = request.terminal !== null
-  if (!isQuiet) for (const url of result.urls) say(context, url)
+  const facts = [...result.urls, ...formatAddresses(result.addresses)]
+  if (!isQuiet) for (const fact of facts) say(context, fact)
   const { instance } = result
   using session = await client.openSession(
     instance,
