@@ -4,7 +4,7 @@ import * as z from 'zod'
 
 import { CODES } from '../core/error.ts'
 import type { Code } from '../core/error.ts'
-import { EXIT_REASONS } from '../core/instance.ts'
+import { EXIT_REASONS, PHASES } from '../core/instance.ts'
 import type { ExitReason } from '../core/instance.ts'
 
 import type * as resource from './resources.ts'
@@ -111,7 +111,7 @@ export const instance = z
     address: address.nullable(),
     phases: z.array(
       z.strictObject({
-        name: z.enum(['queue', 'materialise', 'sandbox', 'exec', 'listen', 'ready', 'firstByte']),
+        name: z.enum(PHASES),
         startMs: timeMs,
         durationMs: timeMs,
       }),

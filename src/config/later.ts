@@ -21,9 +21,5 @@ export const LATER: LaterFeatures = {
     'http.hooks': 'is not there yet: hooks come in a later version',
     'config.*.secrets': 'is not there yet: secrets come in a later version',
   },
-  values: {
-    isolation: {
-      microvm: 'is not there yet: microVM isolation comes in a later version',
-    },
-  },
+  values: {},
 }

@@ -5,8 +5,10 @@ import path from 'node:path'
 
 import { formatRoute, parseRoute } from '../core/route.ts'
 import {
+  START_TIMEOUT_MS,
   WASM_DEFAULTS,
   type IdentitySpec,
+  type Isolation,
   type LimitsSpec,
   type TaskSpec,
   type WasmSpec,
@@ -27,9 +29,10 @@ export type NamedConfigs = Readonly<Record<string, NamedConfig>>
  */
 export function resolveManifest(manifest: Manifest, domain = 'localhost'): TaskSpec {
   const { http, scale } = manifest
+  const isolation = manifest.isolation ?? (isModule(manifest) ? 'wasm' : 'sandbox')
   return {
     name: manifest.name,
-    isolation: manifest.isolation ?? (isModule(manifest) ? 'wasm' : 'sandbox'),
+    isolation,
     args: manifest.command,
     argv0: manifest.argv0 ?? null,
     env: manifest.env,
@@ -50,7 +53,7 @@ export function resolveManifest(manifest: Manifest, domain = 'localhost'): TaskS
       pauseAfterMs: scale.pause_after,
       stopAfterMs: scale.stop_after,
     },
-    limits: resolveLimits(manifest.limits),
+    limits: resolveLimits(manifest.limits, isolation),
     readyPath: manifest.health.ready ?? null,
     allow: manifest.allow,
     connect: manifest.connect.map(({ task, as, port, kind }) => ({
@@ -104,7 +107,7 @@ function resolveWasm({ wasm, file }: Manifest): WasmSpec | null {
   }
 }
 
-function resolveLimits(limits: Manifest['limits']): LimitsSpec {
+function resolveLimits(limits: Manifest['limits'], isolation: Isolation): LimitsSpec {
   return {
     memoryBytes: limits.memory,
     cpuMillis: limits.cpu ?? null,
@@ -114,7 +117,7 @@ function resolveLimits(limits: Manifest['limits']): LimitsSpec {
     fileBytes: limits.file_size ?? null,
     tmpBytes: limits.tmp,
     requestTimeoutMs: limits.request_timeout,
-    startTimeoutMs: limits.start_timeout,
+    startTimeoutMs: limits.start_timeout ?? START_TIMEOUT_MS[isolation],
     stopTimeoutMs: limits.stop_timeout,
     wallTimeMs: limits.wall_time ?? null,
     bodyBytes: limits.body ?? null,

@@ -13,11 +13,14 @@ import type { Manifest } from './schema.ts'
 
 /** Places to listen inside an instance (`RELAYS_MAX` of native/ainit/relay.h). */
 const REACHED_MAX = 256
+/** As the driver has it (`src/drivers/microvm/enclosure.ts`). */
+const MACHINE_MEMORY_BYTES_MIN = 32 * 1024 * 1024
 
 export function checkManifest(manifest: Manifest): readonly Problem[] {
   return [
     ...checkProgram(manifest),
     ...checkWasm(manifest),
+    ...checkMachine(manifest),
     ...checkRoutes(manifest),
     ...checkPorts(manifest),
     ...checkScale(manifest),
@@ -83,6 +86,21 @@ function checkWasm(manifest: Manifest): Problem[] {
     problems.push(wrong(['network'], `"${network}" is not there for WebAssembly`, hint))
   }
   if (writable) problems.push(wrongKey(['writable'], 'is not there for WebAssembly', hint))
+  return problems
+}
+
+/** What a machine of its own cannot be. */
+function checkMachine({ isolation, network, limits }: Manifest): Problem[] {
+  if (isolation !== 'microvm') return []
+  const problems: Problem[] = []
+  if (network === 'host') {
+    const hint = 'Use "private" or "none", or isolation = "sandbox".'
+    problems.push(wrong(['network'], '"host" is not there for a machine of its own', hint))
+  }
+  if (limits.memory < MACHINE_MEMORY_BYTES_MIN) {
+    const message = 'is too little for a machine with a kernel of its own'
+    problems.push(wrong(['limits', 'memory'], message, 'Write at least "32MiB".'))
+  }
   return problems
 }
 

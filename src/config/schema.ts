@@ -62,10 +62,10 @@ export const ManifestSchema = z.strictObject({
     )
     .meta({ examples: ['httpd'] }),
   isolation: z
-    .enum(['wasm', 'sandbox'])
+    .enum(['wasm', 'sandbox', 'microvm'])
     .optional()
     .describe(
-      'How instances are isolated. `wasm`: WebAssembly, a fresh instance for each request; `sandbox`: a process of its own. `wasm` for a module or a script as `file` unless given, else `sandbox`.',
+      'How instances are isolated. `wasm`: WebAssembly, a fresh instance for each request; `sandbox`: a process of its own; `microvm`: a machine with a kernel of its own. `wasm` for a module or a script as `file` unless given, else `sandbox`.',
     )
     .meta({ examples: ['sandbox'] }),
   version: field

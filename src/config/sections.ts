@@ -116,8 +116,10 @@ export const LimitsSchema = z
       .meta({ examples: ['60s'] }),
     start_timeout: field
       .duration('1ms', '1h')
-      .prefault('10s')
-      .describe('Longest time until a started instance is ready.')
+      .optional()
+      .describe(
+        'Longest time until a started instance is ready; 10s unless given, 60s for a microVM.',
+      )
       .meta({ examples: ['10s'] }),
     stop_timeout: field
       .duration('0ms', '1h')

@@ -46,6 +46,7 @@ export const EXIT_REASONS = {
   WRONG_PORT: 'it listens on another port than the declared one',
   UNHEALTHY: 'its health path did not answer 200',
   KILLED: 'it was killed from outside',
+  MACHINE_FAILED: 'the virtual machine that it ran in ended; its logs say how',
   LOST: 'it was gone when the node came back',
 } as const satisfies Record<string, string>
 
@@ -58,9 +59,22 @@ export interface LimitMet {
   readonly isFatal: boolean
 }
 
+/** `sandbox`: namespaces are made; `boot`: a machine has started its kernel; `clone`: it goes on from a template. */
+export const PHASES = [
+  'queue',
+  'materialise',
+  'sandbox',
+  'boot',
+  'clone',
+  'exec',
+  'listen',
+  'ready',
+  'firstByte',
+] as const
+
 /** One step of a start. Times are CLOCK_MONOTONIC, as in `process.hrtime()`. */
 export interface Phase {
-  readonly name: 'queue' | 'materialise' | 'sandbox' | 'exec' | 'listen' | 'ready' | 'firstByte'
+  readonly name: (typeof PHASES)[number]
   /** Nanoseconds; the end of this phase and the beginning of the next. */
   readonly atNs: number
 }

@@ -9,6 +9,13 @@ import type { Digest } from './digest.ts'
 
 export type Isolation = 'wasm' | 'sandbox' | 'microvm'
 
+/** `limits.start_timeout` unless given: a machine boots first, and one that is emulated is slower by an order of magnitude. */
+export const START_TIMEOUT_MS: Readonly<Record<Isolation, number>> = {
+  wasm: 10_000,
+  sandbox: 10_000,
+  microvm: 60_000,
+}
+
 /** How a revision of a task is run. JSON-serialisable; the unit is in the name of every number. */
 export interface TaskSpec {
   readonly name: string

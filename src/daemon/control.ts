@@ -36,6 +36,7 @@ import { listSetAside, openSqliteStore } from '../store/sqlite/index.ts'
 import type { ControlConfig } from './control-config.ts'
 import { keepHeapCompact, storeCompiledCode } from './heap.ts'
 import { LinkDataPlane } from './link-data-plane.ts'
+import { openMachines } from './machines.ts'
 import { buildLog, untilTold, type EndSignal } from './process.ts'
 import { refuseRequests } from './refusal.ts'
 import { clearRunFolder } from './run-folder.ts'
@@ -85,7 +86,8 @@ async function serve(
     },
     onEgress: (message) => handleEgress(message, parts),
   })
-  const drivers = new Map<string, Driver>([sandbox, wasm].map((one) => [one.isolation, one]))
+  const all = [sandbox, microvm, wasm]
+  const drivers = new Map<string, Driver>(all.map((one) => [one.isolation, one]))
   const shared = { images, drivers, openStream, dataPlane, events }
   const scheduler = resources.use(
     new Scheduler({
@@ -126,6 +128,7 @@ async function serve(
 interface Drivers {
   readonly bridge: Bridge
   readonly sandbox: Driver
+  readonly microvm: Driver
   readonly wasm: WasmDriver
   /** What runs WebAssembly in a process. */
   readonly executor: () => Promise<ExecutorTree>
@@ -148,6 +151,8 @@ async function openDrivers(
   })
   const host = { ...installed, bridge }
   const sandbox = resources.use(await openSandboxDriver(host, groupOf(config, 'instances')))
+  const machinesGroup = groupOf(config, 'microvms')
+  const microvm = resources.use(await openMachines(config, host, images, machinesGroup))
   // Executors are nobody's neighbours.
   const executorsHost = { ...installed, instancesFolder: path.join(dataFolder, 'executors') }
   const processes = resources.use(
@@ -167,8 +172,8 @@ async function openDrivers(
   return { bridge, sandbox, wasm, executor }
 }
 
-/** Folders of instances whose processes Quiver starts: for tasks, and for executors of WebAssembly. */
-const SANDBOXES = ['instances', 'executors'] as const
+/** Folders of instances whose processes Quiver starts: for tasks, for those in machines, and for executors of WebAssembly. */
+const SANDBOXES = ['instances', 'microvms', 'executors'] as const
 
 /** Executors run as a user of their own: the last of the node's range. */
 function uidsForTasks({ uidsMax }: ControlConfig): number | null {

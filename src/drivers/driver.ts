@@ -29,6 +29,15 @@ export interface Driver extends AsyncDisposable {
   probe(): Promise<ProbeReport>
 
   /**
+   * Called before a revision is deployed: makes ready what takes long and is the same for all its instances. Absent: nothing
+   * does. An instance that is prepared without it starts all the same, only later.
+   *
+   * @throws QuiverError `failed_precondition/ISOLATION_UNUSABLE` with what this host lacks, and how to get it;
+   *   as `prepare` does
+   */
+  provision?(plan: RevisionPlan, signal: AbortSignal): Promise<void>
+
+  /**
    * Makes the instance's folder, cgroups and identity; starts nothing. Cheap: it is part of every cold start.
    *
    * @throws QuiverError `invalid_argument/SPEC_UNSUPPORTED` for what `capabilities` does not offer
@@ -71,6 +80,9 @@ export interface InstancePlan {
   /** True for one execution with an end: exit status 0 is then success, and nothing restarts it. */
   readonly isRun: boolean
 }
+
+/** What is known of all instances of a revision. */
+export type RevisionPlan = Pick<InstancePlan, 'task' | 'spec' | 'binaryTree' | 'imageTree'>
 
 export interface BridgeInterface {
   /** IPv4. */

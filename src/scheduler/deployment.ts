@@ -50,6 +50,8 @@ export interface DeploymentParts {
 }
 
 const REVISIONS_KEPT = 10
+/** A disk of some gigabytes is built meanwhile. */
+const PROVISION_TIMEOUT_MS = 600_000
 
 /**
  * Refuses conflicts first; nothing has been started then. Where the task has live instances, the new revision is made
@@ -61,7 +63,7 @@ export async function deployRevision(
 ): Promise<DeployOutcome> {
   const { image, kind } = requested
   const { registry, images } = parts
-  requireDriver(parts.drivers, requested.spec)
+  const driver = requireDriver(parts.drivers, requested.spec)
   const task = registry.get(requested.spec.name)
   if (task !== undefined) assertSameKind(task, requested)
   const stored = await images.getImage(image)
@@ -79,7 +81,12 @@ export async function deployRevision(
   await assertPortsFree(spec, current?.spec)
 
   const clock = new Stopwatch()
-  await Promise.all([images.materialise(stored.config.binary), images.materialise(image)])
+  const [binaryTree, imageTree] = await Promise.all([
+    images.materialise(stored.config.binary),
+    images.materialise(image),
+  ])
+  const plan = { task: spec.name, spec, binaryTree: binaryTree.path, imageTree: imageTree.path }
+  await driver.provision?.(plan, AbortSignal.timeout(PROVISION_TIMEOUT_MS))
   clock.lap('materialise')
 
   const revision = await addRevision(deployment, task, assigned, parts)

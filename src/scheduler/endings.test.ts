@@ -21,7 +21,14 @@ test('an end is told in a sentence, with a figure where one helps', () => {
 })
 
 test('what nobody decided is unexpected, what we did is not', () => {
-  const unexpected = ['COMPLETED', 'EXITED', 'SIGNALED', 'OUT_OF_MEMORY', 'KILLED'] as const
+  const unexpected = [
+    'COMPLETED',
+    'EXITED',
+    'SIGNALED',
+    'OUT_OF_MEMORY',
+    'KILLED',
+    'MACHINE_FAILED',
+  ] as const
   for (const reason of unexpected) assert.ok(isUnexpected(report(reason)), reason)
   const wanted = ['STOPPED', 'IDLE', 'REPLACED', 'SCALED_DOWN', 'WALL_TIME', 'LOST'] as const
   for (const reason of wanted) assert.ok(!isUnexpected(report(reason)), reason)

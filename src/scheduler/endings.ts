@@ -14,6 +14,7 @@ const UNEXPECTED: ReadonlySet<ExitReason> = new Set([
   'SIGNALED',
   'OUT_OF_MEMORY',
   'KILLED',
+  'MACHINE_FAILED',
 ])
 
 export function isUnexpected({ reason }: ExitReport): boolean {

@@ -61,7 +61,6 @@ suite('a manifest', () => {
     ],
     ['that is no TOML', 'name = app', 64, 'MANIFEST_INVALID', /quiver\.toml:1:8/],
     ['with keys that come later', `${HEAD}[[cron]]\n`, 69, 'NOT_YET', /cron: is not there yet/],
-    ['for microVMs', `${HEAD}isolation = "microvm"\n`, 69, 'NOT_YET', /microVM/],
     ['for WebAssembly', `${HEAD}isolation = "wasm"\n`, 64, 'MANIFEST_INVALID', /\.wasm module/],
     ['with too wide a wildcard', `${HEAD}allow = ["*.com"]\n`, 64, 'MANIFEST_INVALID', /too much/],
     [
@@ -190,10 +189,10 @@ suite('a command', () => {
     [['logs', 'app', '--since', 'yesterday'], 64, 'TIME_INVALID', /10m/],
     [['run', '-m', '200MB', 'busybox'], 64, 'QUANTITY_INVALID', /MiB/],
     [
-      ['run', '--isolation', 'microvm', 'busybox'],
-      69,
-      'ISOLATION_UNAVAILABLE',
-      /one of: sandbox, wasm/,
+      ['run', '--isolation', 'microvm', '--memory', '16MiB', 'busybox'],
+      64,
+      'SPEC_UNSUPPORTED',
+      /at least 32MiB/,
     ],
     [['run', '--isolation', 'wasm', 'busybox'], 64, 'SPEC_UNSUPPORTED', /not WebAssembly/],
     [['run', 'bsybox', '--', 'sh'], 66, 'BINARY_NOT_FOUND', /Did you mean "busybox"\?/],

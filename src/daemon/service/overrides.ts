@@ -5,7 +5,7 @@ import { QuiverError } from '../../core/error.ts'
 import { parseHostname, parseMac } from '../../core/identity.ts'
 import { formatIpv4, parseIpv4 } from '../../core/ipv4.ts'
 import { nearestName } from '../../core/name.ts'
-import type { PortSpec, TaskSpec } from '../../core/task.ts'
+import { START_TIMEOUT_MS, type Isolation, type PortSpec, type TaskSpec } from '../../core/task.ts'
 import type { ImageConfig } from '../../images/images.ts'
 
 /**
@@ -75,6 +75,7 @@ function applyOverrides(spec: TaskSpec, overrides: SpecOverrides): TaskSpec {
       memoryBytes: memoryBytes ?? spec.limits.memoryBytes,
       cpuMillis: cpuMillis ?? spec.limits.cpuMillis,
       wallTimeMs: wallTimeMs ?? spec.limits.wallTimeMs,
+      startTimeoutMs: startTimeoutOf(spec, isolation ?? spec.isolation),
     },
   }
 }
@@ -98,4 +99,10 @@ function identify(
     identity: changed,
     scale: isOne ? { ...scale, min: Math.min(scale.min, 1), max: 1 } : scale,
   }
+}
+
+/** What an isolation has unless given goes with it; what was chosen stays. */
+function startTimeoutOf({ limits, isolation: before }: TaskSpec, after: Isolation): number {
+  const isChosen = limits.startTimeoutMs !== START_TIMEOUT_MS[before]
+  return isChosen ? limits.startTimeoutMs : START_TIMEOUT_MS[after]
 }

@@ -202,6 +202,14 @@ function sessionError(text: string): QuiverError {
   )
 }
 
+/** Steps of an `error` that tell of the machine around the program, which may have run for long. */
+const MACHINE_STEPS: ReadonlySet<string> = new Set(['boot', 'machine', 'channel'])
+
+/** Not the program has failed, but the machine that it is in. */
+export function isMachineFailure({ name, fields }: AinitEvent): boolean {
+  return name === 'error' && MACHINE_STEPS.has(fields['step'] ?? '')
+}
+
 export function parseEvent(text: string): AinitEvent {
   const [name = '', ...pairs] = text.trim().split(' ')
   const fields: Record<string, string> = {}

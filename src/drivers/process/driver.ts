@@ -8,7 +8,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { QuiverError } from '../../core/error.ts'
 import type { Isolation } from '../../core/task.ts'
 import { isLockHeld, openLock } from '../../fds/lock.ts'
-import type { Capabilities, Driver, Instance, InstancePlan, ProbeReport } from '../driver.ts'
+import type {
+  Capabilities,
+  Driver,
+  Instance,
+  InstancePlan,
+  Mount,
+  ProbeReport,
+  RevisionPlan,
+} from '../driver.ts'
 import { readPlan, writePlan } from '../record.ts'
 
 import { openCgroups, type CgroupHierarchy } from './cgroup.ts'
@@ -62,8 +70,13 @@ class ProcessDriver implements Driver {
     return await this.#enclosure.probe(this.#cgroups)
   }
 
+  async provision(plan: RevisionPlan, signal: AbortSignal): Promise<void> {
+    this.#check(plan, [])
+    await this.#enclosure.provision(plan, signal)
+  }
+
   async prepare(plan: InstancePlan): Promise<Instance> {
-    this.#check(plan)
+    this.#check(plan, plan.mounts)
     const paths = this.#paths(plan.id)
     const cgroup = this.#cgroups.group(plan.id)
     await mkdir(paths.folder, { mode: 0o711 })
@@ -93,7 +106,7 @@ class ProcessDriver implements Driver {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  #check(plan: InstancePlan): void {
+  #check(plan: RevisionPlan, mounts: readonly Mount[]): void {
     const { isolation, memoryBytesMin } = this.#enclosure
     if (plan.spec.limits.memoryBytes < memoryBytesMin) {
       const least = `${memoryBytesMin / MIB}MiB`
@@ -101,7 +114,7 @@ class ProcessDriver implements Driver {
       const hint = `Give it at least ${least}.`
       throw new QuiverError('invalid_argument', 'SPEC_UNSUPPORTED', message, { hint })
     }
-    this.#enclosure.check(plan)
+    this.#enclosure.check(plan, mounts)
   }
 
   async #adoptOne(id: string): Promise<Instance | undefined> {

@@ -2,7 +2,7 @@
 
 import type { Phase } from '../../core/instance.ts'
 import type { Isolation } from '../../core/task.ts'
-import type { InstancePlan, ProbeReport } from '../driver.ts'
+import type { InstancePlan, Mount, ProbeReport, RevisionPlan } from '../driver.ts'
 
 import type { CgroupHierarchy, Limits } from './cgroup.ts'
 import type { Records } from './records.ts'
@@ -19,8 +19,14 @@ export interface Enclosure {
 
   probe(cgroups: CgroupHierarchy): Promise<ProbeReport>
 
+  /** PID 1 stands still with the program where that is frozen, and answers nobody. */
+  readonly isFrozenWhole: boolean
+
   /** @throws QuiverError `invalid_argument/SPEC_UNSUPPORTED` for what it cannot enclose; the least memory is seen to */
-  check(plan: InstancePlan): void
+  check(plan: RevisionPlan, mounts: readonly Mount[]): void
+
+  /** As `Driver.provision`, of what was checked. */
+  provision(plan: RevisionPlan, signal: AbortSignal): Promise<void>
 
   /** Of the control group of the task's processes. */
   limits(plan: InstancePlan): Limits

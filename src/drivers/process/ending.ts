@@ -3,25 +3,54 @@
 import { readFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import { QuiverError } from '../../core/error.ts'
 import type { ExitReason, ExitReport } from '../../core/instance.ts'
+import { isLockHeld } from '../../fds/lock.ts'
 import type { InstancePlan } from '../driver.ts'
+import { readReport, writeReport } from '../record.ts'
 
-import type { AinitEvent } from './channel.ts'
+import { isMachineFailure, parseEvent, type AinitEvent } from './channel.ts'
 import { declaredPorts } from './records.ts'
+
+export interface EndContext {
+  /** Why Quiver ended it, when it did. */
+  readonly stopReason: ExitReason | undefined
+  /** For an end that nobody told of. */
+  readonly fallback: ExitReason
+  readonly isOutOfMemory: boolean
+}
+
+/** For the report of a machine that has gone. */
+const REPORT_MS = 3000
+const REPORT_RETRY_MS = 5
+
+/** The connection was with a machine's inside: PID 1 beside it still has to find out how it ended, and to write that down. */
+export async function untilReported(folder: string): Promise<void> {
+  const deadline = AbortSignal.timeout(REPORT_MS)
+  while (!deadline.aborted && (await isLockHeld(path.join(folder, 'lock')))) {
+    await delay(REPORT_RETRY_MS)
+  }
+}
+
+/** What PID 1 wrote of the end, and the report made from it; or the one that an earlier control process made. */
+export async function concludeReport(
+  folder: string,
+  context: EndContext,
+): Promise<{ readonly event: AinitEvent; readonly report: ExitReport }> {
+  const text = await readFile(path.join(folder, 'out', 'exit'), 'utf8').catch(() => '')
+  const event = parseEvent(text)
+  const known = readReport(folder)
+  const report = known ?? buildReport(event, context)
+  if (known === undefined) writeReport(folder, report)
+  return { event, report }
+}
 
 /**
  * @param event  the exit report that ainit wrote; its name is empty when there is none
  */
-export function buildReport(
-  event: AinitEvent,
-  context: {
-    readonly stopReason: ExitReason | undefined
-    readonly fallback: ExitReason
-    readonly isOutOfMemory: boolean
-  },
-): ExitReport {
+export function buildReport(event: AinitEvent, context: EndContext): ExitReport {
   const { name, fields } = event
   const wall = Number(fields['wall'])
   const signal = Number(fields['signal'] ?? 0)
@@ -39,19 +68,26 @@ export function buildReport(
   }
 }
 
-function findReason(
-  { name }: AinitEvent,
-  status: number | null,
-  context: Parameters<typeof buildReport>[1],
-): ExitReason {
-  if (context.isOutOfMemory && status !== 0) return 'OUT_OF_MEMORY'
+function findReason(event: AinitEvent, status: number | null, context: EndContext): ExitReason {
+  const { name, fields } = event
+  // A machine has a memory of its own, and its kernel alone knows.
+  const isOutOfMemory = context.isOutOfMemory || Number(fields['oom'] ?? 0) > 0
+  if (isOutOfMemory && status !== 0) return 'OUT_OF_MEMORY'
   // A process that ended by itself before we could reach it was not stopped by us, although we gave its start up.
   const isOwnEnd = context.stopReason === 'START_FAILED' && name === 'exit' && status !== null
   if (context.stopReason !== undefined && !isOwnEnd) return context.stopReason
+  if (isMachineFailure(event)) return 'MACHINE_FAILED'
   if (name === 'error') return 'START_FAILED'
   if (name !== 'exit') return context.fallback
   if (status === null) return 'SIGNALED'
   return status === 0 ? 'COMPLETED' : 'EXITED'
+}
+
+/** Ended as it should: by itself with status 0, or because Quiver wanted it to. */
+export function isSuccess({ reason, signal }: ExitReport): boolean {
+  if (reason === 'COMPLETED') return true
+  const isWanted = ['STOPPED', 'IDLE', 'REPLACED', 'SCALED_DOWN'].includes(reason)
+  return isWanted && (signal === null || signal <= constants.signals.SIGKILL || signal === 15)
 }
 
 /** Errno of execve(2) → what it means here. */
@@ -100,6 +136,10 @@ export async function startFailure(
         hint: 'Check "runtime", "file" and "command" in quiver.toml.',
       },
     )
+  }
+  if (event !== undefined && isMachineFailure(event)) {
+    const text = `the machine of ${plan.task} failed: ${event.fields['text']}`
+    return new QuiverError('failed_precondition', 'START_FAILED', text, { cause, hint: logs })
   }
   if (event !== undefined) {
     const text = `cannot start ${plan.task}: ${event.fields['step']}: ${event.fields['text']}`

@@ -1,7 +1,6 @@
 /** One instance: from its folder to its exit report. What encloses its program, its driver says. */
 
-import { readFile, rm } from 'node:fs/promises'
-import path from 'node:path'
+import { rm } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { assert } from '../../core/assert.ts'
@@ -15,19 +14,12 @@ import {
   type Usage,
 } from '../../core/instance.ts'
 import type { Endpoint, ExecRequest, Instance, InstancePlan, Session } from '../driver.ts'
-import { readReport, readStopReason, writeReport, writeStopReason } from '../record.ts'
+import { readStopReason, writeStopReason } from '../record.ts'
 
 import type { InstanceCgroup } from './cgroup.ts'
-import {
-  openAttach,
-  openExec,
-  parseEvent,
-  watchEvents,
-  type AinitEvent,
-  type Channel,
-} from './channel.ts'
+import { openAttach, openExec, watchEvents, type AinitEvent, type Channel } from './channel.ts'
 import type { Enclosure } from './enclosure.ts'
-import { buildReport, startFailure } from './ending.ts'
+import { concludeReport, isSuccess, startFailure, untilReported } from './ending.ts'
 import type { ProcessHost } from './host.ts'
 import { launch, type Launched } from './launch.ts'
 import { Progress } from './progress.ts'
@@ -42,6 +34,9 @@ export interface InstancePaths {
 /** Time for a frozen task to be reported as such; beyond it something is wrong with the kernel. */
 const FREEZE_TIMEOUT_MS = 5000
 const SIGKILL = 9
+/** For the first answer of a machine, and for the rest of a replay that did not come at once. */
+const BOOTING_MS = 2000
+const REPLAY_MS = 250
 /** PID 1 waits up to 10 s for an attached reader that has not taken everything yet. */
 const ENDING_MS = 11_000
 
@@ -147,6 +142,9 @@ export class ProcessInstance implements Instance {
    * @throws QuiverError `unavailable/INSTANCE_GONE` when it does not answer (yet)
    */
   async reconnect(signal: AbortSignal): Promise<void> {
+    const isFrozen = this.#cgroup.isFrozen
+    // Who stands still as a whole answers nobody: it goes on for a moment.
+    if (isFrozen && this.#enclosure.isFrozenWhole) this.#cgroup.thaw()
     const replayed = Promise.withResolvers<void>()
     this.#onReplayed = replayed.resolve
     await this.#watch()
@@ -155,12 +153,16 @@ export class ProcessInstance implements Instance {
     this.#stopReason = readStopReason(this.folder)
     const abort = () => replayed.reject(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
-    // What dies meanwhile is finished by its closed connection.
-    await Promise.race([replayed.promise, this.exited])
+    // What dies meanwhile is finished by its closed connection; a machine that still boots goes on starting.
+    const booting = this.#enclosure.isFrozenWhole
+      ? [delay(BOOTING_MS, undefined, { ref: false })]
+      : []
+    await Promise.race([replayed.promise, this.exited, ...booting])
     signal.removeEventListener('abort', abort)
     if (this.#isOver() || !this.#progress.isReady) return
     this.#move('running')
     if (this.#cgroup.isFrozen) this.#move('paused')
+    else if (isFrozen) await this.pause()
   }
 
   /** Tells the end of an instance that was dead when it was found. */
@@ -293,11 +295,18 @@ export class ProcessInstance implements Instance {
     const { name } = event
     this.#progress.add(event)
     // `init` is always the first: what follows it in the same turn is the replay.
-    if (name === 'init') setImmediate(() => this.#onReplayed?.())
+    if (name === 'init') setImmediate(() => this.#endReplay())
     if (name === 'error' || name === 'exit') {
       this.#isEnding = true
       this.#ready.reject(new Error(`ainit said ${name}`))
     } else if (this.#progress.isReady) this.#ready.resolve()
+  }
+
+  /** Through a machine's channel the replay may come in pieces: what is not ready then is given the time of some. */
+  #endReplay(): void {
+    const isWhole = this.#progress.isReady || !this.#enclosure.isFrozenWhole
+    const rest = isWhole ? undefined : delay(REPLAY_MS, undefined, { ref: false })
+    void Promise.race([rest, this.#ready.promise.catch(() => {})]).then(() => this.#onReplayed?.())
   }
 
   #startEnd(isTimeout: boolean): ExitReason {
@@ -328,6 +337,7 @@ export class ProcessInstance implements Instance {
    */
   async #finishDisconnected(): Promise<void> {
     if (this.#isOver() || this.#channel === undefined) return
+    if (this.#enclosure.isFrozenWhole) await untilReported(this.folder)
     await this.#finish('KILLED')
   }
 
@@ -341,20 +351,17 @@ export class ProcessInstance implements Instance {
     await this.#cgroup.kill()
     await this.#cgroup.remove()
     await this.#host.bridge?.leave(this.plan)
-    for (const suffix of ['.c', '.p']) await rm(`${this.#paths.socket}${suffix}`, { force: true })
+    for (const suffix of ['.c', '.p', '.q'])
+      await rm(`${this.#paths.socket}${suffix}`, { force: true })
     this.#channel?.[Symbol.dispose]()
     this.#channel = undefined
 
-    const text = await readFile(path.join(this.folder, 'out', 'exit'), 'utf8').catch(() => '')
-    const known = readReport(this.folder)
-    const report =
-      known ??
-      buildReport(parseEvent(text), {
-        stopReason: this.#stopReason,
-        fallback,
-        isOutOfMemory: this.#usageLast.oomKills > 0,
-      })
-    if (known === undefined) writeReport(this.folder, report)
+    const { event, report } = await concludeReport(this.folder, {
+      stopReason: this.#stopReason,
+      fallback,
+      isOutOfMemory: this.#usageLast.oomKills > 0,
+    })
+    if (event.name === 'error') this.#progress.add(event)
     this.#move(isSuccess(report) ? 'exited' : 'failed')
     this.#ready.reject(new Error('the instance ended'))
     this.#connected.reject(new Error('the instance ended'))
@@ -385,11 +392,4 @@ export class ProcessInstance implements Instance {
     assert(TRANSITIONS[this.#state].includes(next), `illegal move ${this.#state} → ${next}`)
     this.#state = next
   }
-}
-
-/** Ended as it should: by itself with status 0, or because Quiver wanted it to. */
-function isSuccess({ reason, signal }: ExitReport): boolean {
-  if (reason === 'COMPLETED') return true
-  const isWanted = ['STOPPED', 'IDLE', 'REPLACED', 'SCALED_DOWN'].includes(reason)
-  return isWanted && (signal === null || signal <= SIGKILL || signal === 15)
 }

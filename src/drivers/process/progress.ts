@@ -38,7 +38,7 @@ export class Progress {
     return [...this.#elsewhere]
   }
 
-  /** What PID 1 said about a start that failed. */
+  /** What was said about a start that failed. */
   get failure(): AinitEvent | undefined {
     return this.#failure
   }
@@ -56,7 +56,7 @@ export class Progress {
       this.phases.push({ name: 'exec', atNs })
     }
     if (name === 'listen') this.#addPort(Number(fields['port']), fields['declared'] === '1', atNs)
-    if (name === 'error') this.#failure = event
+    if (name === 'error') this.#failure ??= event
   }
 
   #addPort(port: number, isDeclared: boolean, atNs: number): void {

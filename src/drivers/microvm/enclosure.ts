@@ -1,0 +1,108 @@
+/** What a microVM has around its program: a machine with a kernel of its own, and the sandbox in which the hypervisor runs. */
+
+import { QuiverError } from '../../core/error.ts'
+import type { InstancePlan, Mount, ProbeReport, RevisionPlan } from '../driver.ts'
+import {
+  probeCgroups,
+  probeNamespaces,
+  probeRest,
+  type CgroupHierarchy,
+  type Enclosure,
+  type LaunchPlan,
+  type Limits,
+  type ProcessHost,
+} from '../process.ts'
+
+import { makeKvmDevice } from './kvm-device.ts'
+import { buildMachineRecords, guestMemoryBytes, type MachineParts } from './launch-plan.ts'
+import type { Machinery } from './machinery.ts'
+
+const MIB = 1024 * 1024
+/** A kernel, PID 1 and a small program. */
+const MEMORY_BYTES_MIN = 32 * MIB
+/** For the hypervisor itself, beside what the guest has: its code, its devices, the translations of an emulated guest. */
+const HYPERVISOR_BYTES = 128 * MIB
+/** Threads of the hypervisor: those of the processors, and those that read disks. What limits.pids limits is inside. */
+const HYPERVISOR_THREADS = 128
+
+export function encloseInMachine(host: ProcessHost, machinery: Machinery): Enclosure {
+  return {
+    isolation: 'microvm',
+    memoryBytesMin: MEMORY_BYTES_MIN,
+    phase: 'boot',
+    isFrozenWhole: true,
+    probe: (cgroups) => probeMachine(host, machinery, cgroups),
+    check: (plan, mounts) => assertSupported(plan, mounts),
+    provision: async (plan, signal) => void (await findParts(plan, machinery, signal)),
+    limits: (plan) => limitsOf(plan),
+    writeFiles: async () => {},
+    planLaunch: (plan, folder, signal) => planLaunch(plan, host, machinery, folder, signal),
+  }
+}
+
+async function planLaunch(
+  plan: InstancePlan,
+  host: ProcessHost,
+  machinery: Machinery,
+  folder: string,
+  signal: AbortSignal,
+): Promise<LaunchPlan> {
+  const found = await findParts(plan, machinery, signal)
+  const uid = host.uidBase === null ? null : host.uidBase + plan.uidIndex
+  const kvmDevice = found.accelerator === 'kvm' ? await makeKvmDevice(folder, uid) : null
+  const parts = { ...found, kvmDevice }
+  return { records: buildMachineRecords(plan, host, parts), phase: 'boot' }
+}
+
+/** Builds disks that are not there yet. */
+async function findParts(
+  plan: RevisionPlan,
+  machinery: Machinery,
+  signal: AbortSignal,
+): Promise<Omit<MachineParts, 'kvmDevice'>> {
+  const [found, kernel, initramfs, ...disks] = await Promise.all([
+    machinery.hypervisor(),
+    machinery.kernel(),
+    machinery.initramfs(),
+    machinery.disk(plan.binaryTree, signal),
+    machinery.disk(plan.imageTree, signal),
+  ])
+  return { ...found, kernel, initramfs, disks }
+}
+
+function limitsOf(plan: InstancePlan): Limits {
+  return {
+    memoryBytes: guestMemoryBytes(plan) + HYPERVISOR_BYTES,
+    cpuMillis: plan.spec.limits.startCpuMillis,
+    pids: HYPERVISOR_THREADS,
+  }
+}
+
+function assertSupported({ task, spec }: RevisionPlan, [mount]: readonly Mount[]): void {
+  if (spec.network === 'host') {
+    throw unsupported(
+      `${task} has network "host", and isolation "microvm" has a network of its own`,
+      'Set network to "private" or "none", or isolation to "sandbox".',
+    )
+  }
+  if (mount !== undefined) {
+    throw unsupported(
+      `${task} is to see ${mount.source}, and isolation "microvm" shares no folder with the host`,
+      'Leave --dir out, or choose isolation "sandbox".',
+    )
+  }
+}
+
+async function probeMachine(
+  host: ProcessHost,
+  machinery: Machinery,
+  cgroups: CgroupHierarchy,
+): Promise<ProbeReport> {
+  const [namespaces, machines] = await Promise.all([probeNamespaces(host), machinery.probe()])
+  const findings = [namespaces, ...machines, ...probeCgroups(cgroups), ...probeRest(host)]
+  return { usable: findings.every(({ present, isRequired }) => present || !isRequired), findings }
+}
+
+function unsupported(message: string, hint: string): QuiverError {
+  return new QuiverError('invalid_argument', 'SPEC_UNSUPPORTED', message, { hint })
+}

@@ -1,0 +1,54 @@
+import path from 'node:path'
+import { test } from 'node:test'
+
+import { testDriver, type DriverFixture } from '../../../tests/conformance/driver.ts'
+import { imageConfig } from '../../../tests/fixtures/images.ts'
+import { openSandboxNode, openStream, SPEC } from '../../../tests/fixtures/sandbox-node.ts'
+import { buildShellPlans } from '../../../tests/fixtures/shell-plans.ts'
+import { MachineBinary } from '../../images/machine-binary.ts'
+import { findKernel } from '../../kernel/kernels.ts'
+
+import { openMicrovmDriver } from './index.ts'
+
+const MIB = 1024 * 1024
+
+async function openFixture(): Promise<DriverFixture> {
+  const node = await openSandboxNode()
+  const { images, host } = node
+  const dataFolder = path.dirname(host.instancesFolder)
+  const busybox = await images.resolveBinary({ name: 'busybox', version: undefined })
+  const image = await images.putImage(imageConfig(busybox.digest, []))
+  const { path: imageTree } = await images.materialise(image.digest)
+  const hypervisor = new MachineBinary(images)
+  const parts = {
+    hypervisorTree: () => hypervisor.tree(),
+    findKernel: async () => (await findKernel(process.env, process.getuid?.() ?? 0))?.path,
+    ainitPath: host.ainitPath,
+    firstProcess: path.join(import.meta.dirname, '../../../native/build/first-process'),
+    bwrapPath: host.bwrapPath,
+    uid: host.uidBase,
+    folder: path.join(dataFolder, 'bin'),
+    disksFolder: path.join(dataFolder, 'disks'),
+    treesFolder: path.join(dataFolder, 'trees'),
+  }
+  return {
+    open: () => openMicrovmDriver(host, parts, node.id),
+    openStream,
+    phases: ['boot', 'exec', 'listen'],
+    kill: async (instance) => {
+      await instance.signal(9)
+      return 'SIGNALED'
+    },
+    without: {},
+    plans: await buildShellPlans(node, imageTree, {
+      isolation: 'microvm',
+      limits: { ...SPEC.limits, memoryBytes: 64 * MIB },
+    }),
+    [Symbol.asyncDispose]: () => node[Symbol.asyncDispose](),
+  }
+}
+
+const kernel = await findKernel(process.env, process.getuid?.() ?? 0)
+if (kernel === undefined) {
+  test('the microvm driver', { skip: 'no kernel was built: run "quiver kernel build"' }, () => {})
+} else testDriver('microvm', openFixture)

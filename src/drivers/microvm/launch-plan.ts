@@ -1,0 +1,123 @@
+/** From an instance plan to what `ainit launch` is told of its machine: bwrap's arguments, the hypervisor's, the guest's. */
+
+import type { InstancePlan } from '../driver.ts'
+import {
+  bind,
+  buildHosts,
+  each,
+  ETC_FILES,
+  resolvConfOf,
+  tmpfs,
+  UID_INSIDE,
+  type ProcessHost,
+  type Records,
+} from '../process.ts'
+
+import { buildCommandLine } from './command-line.ts'
+import { KVM_DEVICE } from './kvm-device.ts'
+import type { MachinePlan } from './machine.ts'
+import type { HypervisorFound } from './machinery.ts'
+
+/** What a machine is made of, where the host has it. */
+export interface MachineParts extends HypervisorFound {
+  readonly kernel: string
+  readonly initramfs: string
+  /** Of the binary and of the image, in this order. */
+  readonly disks: readonly string[]
+  /** The instance's own node of KVM; null: it is emulated. */
+  readonly kvmDevice: string | null
+}
+
+/** Where the hypervisor finds the machine's files. */
+const MACHINE = '/machine'
+const KERNEL = `${MACHINE}/kernel`
+const INITRAMFS = `${MACHINE}/initramfs`
+/** Where it finds what `ainit vm` opens for it: see docs/internals/microvm.md. */
+const CHANNEL_FD = 3
+const CONTROL_FD = 4
+const MOUNT_POINTS_BYTES = 1024 * 1024
+const MIB = 1024 * 1024
+
+export function buildMachineRecords(
+  plan: InstancePlan,
+  host: ProcessHost,
+  parts: MachineParts,
+): Records {
+  const argv = parts.hypervisor.argv(planMachine(plan, parts))
+  const [program = ''] = argv
+  const { limits, isWritable } = plan.spec
+  return [
+    ...each('bwrap', buildBwrapArgv(plan, host, parts)),
+    // The machine reaches nothing but through its channel.
+    ['netns', '1'],
+    ['vmm', '1'],
+    ['vmm_program', program],
+    ...each('vmm_arg', argv),
+    ['hostname', plan.task],
+    ['hosts', buildHosts(plan)],
+    ['resolv', ETC_FILES[resolvConfOf(plan)]],
+    ['passwd', ETC_FILES.passwd],
+    ['group', ETC_FILES.group],
+    ['uid_inside', UID_INSIDE],
+    ['gid_inside', UID_INSIDE],
+    ['tmp_bytes', String(limits.tmpBytes)],
+    ['pids', String(limits.pids)],
+    ['mount', 'erofs:/dev/vda:/'],
+    ['mount', `erofs:/dev/vdb:${isWritable ? '/.image' : '/app'}`],
+    ...(isWritable ? [['mount', `tmpfs:${limits.tmpBytes}:/app`] as const] : []),
+  ]
+}
+
+/** Memory that the guest gets: whole megabytes, as a hypervisor wants it. */
+export function guestMemoryBytes({ spec }: InstancePlan): number {
+  return Math.ceil(spec.limits.memoryBytes / MIB) * MIB
+}
+
+function planMachine(plan: InstancePlan, parts: MachineParts): MachinePlan {
+  const { disks, accelerator } = parts
+  return {
+    accelerator,
+    cpus: accelerator === 'emulation' ? 1 : cpusOf(plan),
+    memoryBytes: guestMemoryBytes(plan),
+    memory: { kind: 'anonymous' },
+    kernel: KERNEL,
+    initramfs: INITRAMFS,
+    commandLine: buildCommandLine(accelerator, parts.ticksPerMs),
+    disks: disks.map((_, index) => diskPath(index)),
+    channel: CHANNEL_FD,
+    control: CONTROL_FD,
+    start: 'boot',
+  }
+}
+
+/** As many as its share of the host's can fill. */
+function cpusOf({ spec: { limits } }: InstancePlan): number {
+  return limits.cpuMillis === null ? 1 : Math.max(1, Math.ceil(limits.cpuMillis / 1000))
+}
+
+function diskPath(index: number): string {
+  return `${MACHINE}/disk${index}`
+}
+
+function buildBwrapArgv(
+  plan: InstancePlan,
+  host: ProcessHost,
+  { tree, kernel, initramfs, disks, kvmDevice }: MachineParts,
+): readonly string[] {
+  const namespaces = ['user', 'pid', 'ipc', 'uts', 'cgroup-try']
+  return [
+    host.bwrapPath,
+    ...namespaces.map((name) => `--unshare-${name}`),
+    ...`--uid ${UID_INSIDE} --gid ${UID_INSIDE} --hostname ${plan.task} --as-pid-1`.split(' '),
+    ...bind(tree, '/'),
+    ...tmpfs(MACHINE, MOUNT_POINTS_BYTES),
+    ...bind(kernel, KERNEL),
+    ...bind(initramfs, INITRAMFS),
+    ...disks.flatMap((file, index) => bind(file, diskPath(index))),
+    ...`--remount-ro ${MACHINE} --proc /proc --dev /dev`.split(' '),
+    ...(kvmDevice === null ? [] : ['--dev-bind', kvmDevice, KVM_DEVICE]),
+    ...'--remount-ro /dev'.split(' '),
+    ...bind(host.ainitPath, '/.ainit'),
+    ...'--chdir / -- /.ainit vm'.split(' '),
+  ]
+}
