@@ -1,15 +1,16 @@
 /** Components of WASI 0.2 on a whole node: small ones from text, and those that toolchains make of JavaScript and C. */
 
 import assert from 'node:assert/strict'
-import { copyFile, mkdtemp, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { after, before, suite, test } from 'node:test'
 
 import { compileCommand } from '../fixtures/compile.ts'
 import { CAT, ECHO, handler, HELLO } from '../fixtures/component-texts.ts'
 import {
-  adaptCommand,
   componentizeScript,
+  makeComponent,
+  parseComponent,
   requireToolchains,
 } from '../fixtures/component-toolchains.ts'
 import { compileComponent, type ComponentText } from '../fixtures/component.ts'
@@ -116,12 +117,29 @@ suite('components on a node', () => {
   )
 
   test(
+    'components among the fixtures are what their text form says',
+    { skip: missing },
+    async () => {
+      const folder = path.join(import.meta.dirname, '../fixtures/components')
+      const texts = (await readdir(folder)).filter((name) => name.endsWith('.wat'))
+      assert.ok(texts.length > 1)
+      for (const name of texts) {
+        const made = path.join(node.folder, `${name}.wasm`)
+        await parseComponent(path.join(folder, name), made)
+        const kept = await readFile(path.join(folder, name.replace(/wat$/, 'wasm')))
+        const message = `${name} was changed: run scripts/node scripts/component-fixtures.ts`
+        assert.ok(kept.equals(await readFile(made)), message)
+      }
+    },
+  )
+
+  test(
     'C with libc: a run has arguments, input, output and a status',
     { skip: missing },
     async () => {
       const module = await compileCommand(path.join(GUESTS, 'arguments.c'), node.folder)
       const component = path.join(node.folder, 'arguments.component.wasm')
-      await adaptCommand(module, component)
+      await makeComponent('command', module, component)
       const folder = await write(component, 'name = "arguments"\n')
       const ran = await node.quiverWith({ input: 'one\ntwo\n' }, 'run', folder, '--', 'a', 'b c')
       assert.equal(ran.stdout, 'argument a\nargument b c\nline one\nline two\n')

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { after, before, suite, test } from 'node:test'
 
 import { compileCommand } from '../fixtures/compile.ts'
-import { adaptCommand, requireToolchains } from '../fixtures/component-toolchains.ts'
+import { makeComponent, requireToolchains } from '../fixtures/component-toolchains.ts'
 
 import { TestNode } from './harness.ts'
 
@@ -89,7 +89,7 @@ suite('folders that a run shares', () => {
   test('are there for a component', { skip: missing }, async () => {
     const shared = await makeShared()
     const component = path.join(node.folder, 'folders.component.wasm')
-    await adaptCommand(module, component)
+    await makeComponent('command', module, component)
     const args = ['/data/note.txt', '+/data/new.txt', '/data/up/secret.txt']
     const out = await node.ok('run', component, '--dir', `${shared}:/data:rw`, '--', ...args)
     assert.match(out, /note\.txt: a note\n.*new\.txt: written\n/)

@@ -7,7 +7,7 @@ import { after, before, suite, test } from 'node:test'
 
 import { TestNode } from './harness.ts'
 
-const LIBRARY = path.join(import.meta.dirname, '../fixtures/components/library.wasm')
+const COMPONENTS = path.join(import.meta.dirname, '../fixtures/components')
 const SCRIPT = `
 export default { fetch: () => new Response('answered') }
 let calls = 0
@@ -28,14 +28,15 @@ suite('functions that are called by name', () => {
   let node: TestNode
   before(async () => {
     node = await TestNode.start()
-    for (const [name, more] of [
-      ['library', ''],
-      ['boxed', 'isolation = "sandbox"\n[http]\nport = 8080\n'],
+    for (const [name, component, more] of [
+      ['library', 'library', ''],
+      ['composed', 'composed', ''],
+      ['boxed', 'library', 'isolation = "sandbox"\n[http]\nport = 8080\n'],
     ] as const) {
       const folder = await node.writeFiles({
         'quiver.toml': `name = "${name}"\nfile = "app.wasm"\n${more}`,
       })
-      await copyFile(LIBRARY, path.join(folder, 'app.wasm'))
+      await copyFile(path.join(COMPONENTS, `${component}.wasm`), path.join(folder, 'app.wasm'))
       await node.ok('deploy', folder)
     }
     await node.deployFiles({
@@ -65,6 +66,9 @@ suite('functions that are called by name', () => {
     ['library', ['count'], '1\n'],
     ['library', ['plus', '1', '2'], '3\n'],
     ['library', ['local:numbers/math#plus', '1', '2'], '3\n'],
+    ['composed', ['loud', 'over there'], 'OVER THERE\n'],
+    ['composed', ['count', '5'], '1105\n'],
+    ['composed', ['swap', '[1, 2]'], '[2,1]\n'],
     ['boxed', ['greet', 'you'], 'hello you\n'],
     ['script', ['add', '2', '40'], '42\n'],
     ['script', ['add', 'a', 'b'], 'ab\n'],
@@ -89,6 +93,7 @@ suite('functions that are called by name', () => {
     ['library', ['ad', '2', '40'], /no function "ad".*\n.*Did you mean "add"/],
     ['library', ['divide', '1', '0'], /divide failed with division by zero \(EXPORT_FAILED\)/],
     ['library', ['trap'], /TRAPPED/],
+    ['composed', ['use-dropped'], /TRAPPED/],
     ['script', ['add', '2'], /add takes at least 2 arguments, and 1 were given/],
     ['script', ['ad', '2', '40'], /no function "ad".*\n.*Did you mean "add"/],
     ['script', ['fetch'], /EXPORT_NOT_FOUND/],

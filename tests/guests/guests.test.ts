@@ -14,6 +14,7 @@ import { after, before, suite, test } from 'node:test'
 import { promisify } from 'node:util'
 
 import { ROOT, TestNode } from '../e2e/harness.ts'
+import { deployModule } from '../fixtures/wasm-node.ts'
 
 import { buildGuest, bytesOf, fetchModule } from './built.ts'
 import { readLanguages, sortLanguages, writeLanguages, type Language } from './languages.ts'
@@ -66,6 +67,14 @@ const PROGRAMS = [
     output: '2 1,2 100000000000000000000 bb\n',
     note: 'QuickJS of the Debian package, with a script on standard input',
   },
+  {
+    language: 'Rust (component)',
+    name: 'rust-component',
+    args: ['a', 'b'],
+    input: 'one two one',
+    output: 'ONE TWO ONE {"one": 2, "two": 1} ["a", "b"]\n',
+    note: 'a filter of nothing but `std`, of world `wasi:cli/command`, with the packages of Debian sid; `cargo` and crates are not there',
+  },
 ] as const
 
 /** What npm ships for these is made for another host. The first import of it that nobody offers is in `missing`. */
@@ -97,7 +106,7 @@ const REFUSED = [
 const NOT_TRIED: Readonly<Record<string, string>> = {
   'C#': 'the workload `wasi-experimental` of .NET is in neither Debian nor npm',
   Kotlin: 'the compiler for `wasmWasi` is in neither Debian nor npm',
-  TinyGo: 'it is in neither Debian nor npm',
+  TinyGo: 'it is in neither Debian, sid included, nor npm; its source needs the libraries of LLVM',
 }
 
 /** How programs of coreutils are used, and what they print. */
@@ -167,6 +176,22 @@ suite('languages', { concurrency: false }, () => {
       found.push({ language, outcome: 'runs', sample, toolchain, bytes, note })
     })
   }
+
+  test('C (component): a handler of wasi:http/proxy answers in capitals', async () => {
+    const { folder, toolchain } = await buildGuest('c-component')
+    const file = path.join(folder, 'app.wasm')
+    await deployModule(node, file, 'handler')
+    const { body } = await node.request('handler.localhost', '/', { method: 'POST' }, 'small')
+    assert.equal(body, 'SMALL')
+    found.push({
+      language: 'C (component)',
+      outcome: 'runs',
+      sample: 'tests/guests/c-component',
+      toolchain,
+      bytes: await bytesOf(file),
+      note: 'answers requests as they come, of world `wasi:http/proxy`, with bindings by hand: `wit-bindgen` is in neither Debian nor npm',
+    })
+  })
 
   for (const { language, spec, file, missing, note } of REFUSED) {
     test(`${language}: ${spec} is refused, by the names that it misses`, async () => {

@@ -6,6 +6,7 @@ import type { Declaration, ExternSyntax, TypeRef, TypeSyntax, ValueSyntax } from
 import type { ResourceType, ValueType } from './types.ts'
 
 const DEPTH_MAX = 64
+const NAME_LENGTH_MAX = 64
 
 export class TypeResolver {
   /** Types may share parts; how deep each is, so that whoever walks them needs no limit of its own. */
@@ -97,7 +98,11 @@ export class TypeResolver {
       const host = { interface: interfaceName, name, type: frame.functionType(extern.type) }
       return { sort: 'func', func: { from: 'host', host } }
     }
-    if (extern.kind !== 'type') throw unsupported(`an import or export that is a ${extern.kind}`)
+    if (extern.kind !== 'type') {
+      throw unsupported(
+        `"${name.slice(0, NAME_LENGTH_MAX)}", a ${extern.kind} that nobody gives it`,
+      )
+    }
     if (extern.equals !== null) return { sort: 'type', type: frame.type(extern.equals) }
     const resource = this.hostResource(`${interfaceName}/${name}`)
     return { sort: 'type', type: { kind: 'resource', resource } }

@@ -38,6 +38,11 @@ const NUMBERS: ReadonlySet<string> = new Set(['i32', 'i64', 'f32', 'f64'])
 const VERSION = /^(.*?)(?:@0\.2\.\d+(?:-[\w.-]+)?|@0\.1\.0-draft[\w.-]*)?$/
 const LISTED_MAX = 20
 const SUGGESTED_LENGTH_MAX = 64
+const OF_CORE =
+  'See docs/reference/guest-api.md for what is offered; an import module may also be the name of a task.'
+const OF_WASI = 'Build it for WASI 0.2; docs/internals/wasm.md lists the interfaces.'
+const UNCOMPOSED =
+  'Compose it with a component that exports this, for example with "wac plug", and deploy the result.'
 
 /**
  * @returns the links, once for each function, in the order of their imports
@@ -58,6 +63,7 @@ export function checkImports(facts: ModuleFacts, offered: Offered): readonly Lin
           () =>
             describe(`"${clip(name)}"`, suggest(name)),
       ),
+      unknown.every(({ name }) => name.startsWith('wasi:')) ? OF_WASI : UNCOMPOSED,
     )
     return []
   }
@@ -82,7 +88,7 @@ function checkCore(facts: CoreFacts, offered: Offered): readonly Link[] {
     }
     links.set(key, link)
   }
-  refuse(problems)
+  refuse(problems, OF_CORE)
   return [...links.values()]
 }
 
@@ -129,7 +135,7 @@ function isSame(a: readonly string[], b: readonly string[]): boolean {
 }
 
 /** @throws QuiverError unless there are no problems */
-function refuse(problems: readonly (() => string)[]): void {
+function refuse(problems: readonly (() => string)[], hint: string): void {
   if (problems.length === 0) return
   const listed = problems.slice(0, LISTED_MAX).map((describeOne) => describeOne())
   const more = problems.length - listed.length
@@ -138,10 +144,7 @@ function refuse(problems: readonly (() => string)[]): void {
     'invalid_argument',
     'MODULE_IMPORTS_UNKNOWN',
     `nobody offers what the module imports: ${listed.join('; ')}`,
-    {
-      hint: 'See docs/reference/guest-api.md for what is offered; an import module may also be the name of a task.',
-      details: { imports: problems.length },
-    },
+    { hint, details: { imports: problems.length } },
   )
 }
 

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 
 import { compileCommand } from '../../../tests/fixtures/compile.ts'
-import { adaptCommand, findToolchains } from '../../../tests/fixtures/component-toolchains.ts'
+import { findToolchains, makeComponent } from '../../../tests/fixtures/component-toolchains.ts'
 import { liftedFunction, prepareComponent } from '../component/prepare.ts'
 import { ComponentProgram } from '../component/program.ts'
 import { detectKind, readModule } from '../module.ts'
@@ -42,7 +42,7 @@ test(
     const folder = await mkdtemp(path.join(tmpdir(), 'quiver-component-files-'))
     try {
       const component = path.join(folder, 'component.wasm')
-      await adaptCommand(await compileCommand(GUEST, folder), component)
+      await makeComponent('command', await compileCommand(GUEST, folder), component)
       const data = path.join(folder, 'data')
       await mkdir(data)
       assert.equal(await run(component, data), EXPECTED)
