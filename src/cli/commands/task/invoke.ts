@@ -6,7 +6,8 @@ import { jsonFlag, taskArgument } from '../../parameters.ts'
 
 export const invoke = buildCommand({
   docs: {
-    brief: 'Call a function that a WebAssembly module or a script exports, and print what it returns',
+    brief:
+      'Call a function that a WebAssembly module or a script exports, and print what it returns',
     fullDescription: [
       'The task is woken, and the call has a fresh instance of the module, as a request has.',
       'Modules take numbers, one for each parameter; integers may be hexadecimal. Components take what',
@@ -15,7 +16,7 @@ export const invoke = buildCommand({
       'answer calls too: it gets POST /.well-known/quiver/call/<export>.',
       '',
       '  quiver invoke up --export add -- 2 40',
-      "  quiver invoke words --export join -- '[\"a\", \"b\"]' ', '",
+      '  quiver invoke words --export join -- \'["a", "b"]\' \', \'',
     ].join('\n'),
   },
   parameters: {
