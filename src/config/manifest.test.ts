@@ -40,7 +40,7 @@ suite('parseManifest()', () => {
       'nmae = "hello"',
       'runtime = "node@26"',
       'command = "server.js --verbose"',
-      'isolation = "microvm"',
+      'snapshot = "ready"',
       'version = 3',
       'memory = "3MiB"',
       '[http]',
@@ -69,12 +69,10 @@ suite('parseManifest()', () => {
   })
 
   test('what comes later is named as such, and is not the fault of the file', () => {
-    const error = errorOf(
-      `${HEAD}isolation = "microvm"\nsecrets = ["KEY"]\n[[volume]]\nname = "x"\n`,
-    )
+    const error = errorOf(`${HEAD}snapshot = "ready"\nsecrets = ["KEY"]\n[[volume]]\nname = "x"\n`)
     assert.equal(error.code, 'unimplemented')
     assert.equal(error.reason, 'NOT_YET')
-    assert.match(error.message, /quiver\.toml:3:13: isolation: .*later/)
+    assert.match(error.message, /quiver\.toml:3:1: snapshot: is not there yet/)
     assert.match(error.message, /quiver\.toml:4:1: secrets: is not there yet/)
     assert.match(error.message, /quiver\.toml:5:3: volume: is not there yet/)
   })

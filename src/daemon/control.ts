@@ -78,7 +78,7 @@ async function serve(
     log(`"${key}" in ${stateFile} was damaged and is set aside`)
   const recipesFolder = path.join(config.packageRoot, 'recipes')
   const images = resources.use(await openImageStore({ dataFolder, store, recipesFolder }))
-  const { bridge, sandbox, wasm, executor } = await openDrivers(config, images, resources)
+  const { bridge, sandbox, microvm, wasm, executor } = await openDrivers(config, images, resources)
   const dataPlane = new LinkDataPlane({
     onProxy: (message) => handleProxy(message, parts),
     onProxyConnected: () => {
@@ -169,7 +169,7 @@ async function openDrivers(
     }),
   )
 
-  return { bridge, sandbox, wasm, executor }
+  return { bridge, sandbox, microvm, wasm, executor }
 }
 
 /** Folders of instances whose processes Quiver starts: for tasks, for those in machines, and for executors of WebAssembly. */
