@@ -1,7 +1,7 @@
 /** Folders of the host that a run shares with its WebAssembly program. */
 
 import assert from 'node:assert/strict'
-import { chmod, mkdir, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { after, before, suite, test } from 'node:test'
 
@@ -95,6 +95,53 @@ suite('folders that a run shares', () => {
     assert.match(out, /note\.txt: a note\n.*new\.txt: written\n/)
     assert.doesNotMatch(out, /a secret/)
     assert.equal(await readFile(path.join(shared, 'new.txt'), 'utf8'), 'written\n')
+  })
+
+  /** An image with a file of its own, beside the program. */
+  async function makeImage(program: string): Promise<string> {
+    const folder = await node.writeFiles({
+      'quiver.toml': 'name = "imaged"\nfile = "app.wasm"\n',
+      'own.txt': 'of the image\n',
+    })
+    await copyFile(program, path.join(folder, 'app.wasm'))
+    return folder
+  }
+
+  suite('take the place of the image, where they have its name', () => {
+    const cases = [
+      {
+        guest: '/app',
+        there: ['/app/note.txt: a note', '/own.txt: of the image'],
+        gone: ['/app/own.txt: No such file or directory'],
+      },
+      {
+        guest: '/',
+        there: ['/note.txt: a note', 'note.txt: a note', '/app/own.txt: of the image'],
+        gone: ['/own.txt: No such file or directory'],
+      },
+      {
+        guest: '/app/sub',
+        there: ['/app/sub/note.txt: a note', '/app/own.txt: of the image'],
+        gone: ['/app/note.txt: No such file or directory'],
+      },
+    ]
+    for (const { guest, there, gone } of cases) {
+      for (const kind of ['a module', 'a component'] as const) {
+        test(`${guest}, of ${kind}`, { skip: kind === 'a component' && missing }, async () => {
+          const shared = await makeShared()
+          let program = module
+          if (kind === 'a component') {
+            program = path.join(node.folder, 'placed.component.wasm')
+            await makeComponent('command', module, program)
+          }
+          const lines = [...there, ...gone]
+          const paths = lines.map((line) => line.slice(0, line.indexOf(':')))
+          const image = await makeImage(program)
+          const out = await node.ok('run', image, '--dir', `${shared}:${guest}`, '--', ...paths)
+          assert.deepEqual(out.trimEnd().split('\n'), lines)
+        })
+      }
+    }
   })
 
   test('that cannot be are refused with the reason', async () => {

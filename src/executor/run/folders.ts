@@ -35,12 +35,19 @@ export function openFolders(packed: PackedFiles | null): readonly Preopen[] {
   ]
 }
 
-/** @throws the system's error where one cannot be opened */
-export function openShared(folders: readonly SharedFolder[]): readonly Preopen[] {
-  return folders.map(({ name, path, isWritable }) => ({
+/**
+ * Of a run: those of its image, and those that it shares, which take the place of the image's under the same name. Which of two folders
+ * of one name is meant, each libc would say in its own way.
+ *
+ * @throws the system's error where one cannot be opened
+ */
+export function openRunFolders(shared: readonly SharedFolder[]): readonly Preopen[] {
+  const names = new Set(shared.map(({ name }) => name))
+  const opened = shared.map(({ name, path, isWritable }) => ({
     name,
     directory: openHostDirectory(path, { isReadOnly: !isWritable }),
   }))
+  return [...openFolders(null).filter(({ name }) => !names.has(name)), ...opened]
 }
 
 /** Shared by all threads, whichever serves the module. @param bytes  of all files, one after the other */

@@ -13,7 +13,7 @@ import { type Preopen, Wasi, WasiExit } from '../wasi/wasi.ts'
 
 import { ModuleBinding } from './binding.ts'
 import { explain } from './failure.ts'
-import { openFolders, openShared } from './folders.ts'
+import { openRunFolders } from './folders.ts'
 import { RunHost } from './run-host.ts'
 
 /** As a shell has it for a program that a signal ended: a trap is the guest's SIGABRT. */
@@ -38,7 +38,7 @@ export async function runOnce(
   plan: ModulePlan,
   shared: readonly SharedFolder[],
 ): Promise<number> {
-  using guest = await openGuest(bytes, plan, [...openFolders(null), ...openShared(shared)])
+  using guest = await openGuest(bytes, plan, openRunFolders(shared))
   try {
     await guest.run()
     return 0
