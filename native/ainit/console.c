@@ -10,27 +10,17 @@
 #define BYTES_PER_SECOND 16384u
 #define BYTES_AT_ONCE_MAX (256u * 1024)
 #define LINE_BYTES_MAX 160
+/* What a kernel says after this explains nothing. */
+#define PANIC "Kernel panic"
 
 static uint64_t room = BYTES_AT_ONCE_MAX;
 static uint64_t filled_ns, dropped;
 static char line[LINE_BYTES_MAX + 1], last[LINE_BYTES_MAX + 1];
 static size_t line_length;
 
-/* A carriage return does not end a line: consoles send one before each newline. */
-static void read_lines(const uint8_t *bytes, size_t length) {
-  for (size_t at = 0; at < length; at++) {
-    if (bytes[at] == '\n' && line_length > 0) {
-      line[line_length] = '\0';
-      memcpy(last, line, sizeof last);
-      line_length = 0;
-    }
-    if (bytes[at] >= ' ' && bytes[at] < 127 && line_length < LINE_BYTES_MAX) line[line_length++] = (char)bytes[at];
-  }
-}
-
 const char *console_last_line(void) {
   line[line_length] = '\0';
-  return line_length > 0 ? line : last;
+  return line_length > 0 && strstr(last, PANIC) == NULL ? line : last;
 }
 
 static void refill(void) {
@@ -42,15 +32,30 @@ static void refill(void) {
   room = room + more < BYTES_AT_ONCE_MAX ? room + more : BYTES_AT_ONCE_MAX;
 }
 
-void console_take(const uint8_t *bytes, size_t length) {
-  read_lines(bytes, length);
+/* A line of the log, or a byte count that grows. */
+static void log_line(void) {
   refill();
-  size_t kept = length < room ? length : (size_t)room;
-  if (dropped > 0 && kept == length) {
-    log_remark("%" PRIu64 " bytes of the console were dropped here", dropped);
-    dropped = 0;
+  if (line_length + 1 > room) {
+    dropped += line_length + 1;
+    return;
   }
-  if (kept > 0) log_write(LOG_REMARK, bytes, kept);
-  room -= kept;
-  dropped += length - kept;
+  if (dropped > 0) log_remark("%" PRIu64 " bytes of the console were dropped here", dropped);
+  dropped = 0;
+  room -= line_length + 1;
+  log_remark("%s", line);
+}
+
+static void end_line(void) {
+  line[line_length] = '\0';
+  if (strstr(last, PANIC) == NULL) memcpy(last, line, sizeof last);
+  log_line();
+  line_length = 0;
+}
+
+/* A carriage return does not end a line: consoles send one before each newline. */
+void console_take(const uint8_t *bytes, size_t length) {
+  for (size_t at = 0; at < length; at++) {
+    if (line_length > 0 && (bytes[at] == '\n' || line_length == LINE_BYTES_MAX)) end_line();
+    if (bytes[at] >= ' ' && bytes[at] < 127) line[line_length++] = (char)bytes[at];
+  }
 }

@@ -8,7 +8,7 @@
 /* Into the log, as far as the rate allows; a remark says what was left out. */
 void console_take(const uint8_t *bytes, size_t length);
 
-/* The last line that is not empty, without control characters; "" when there is none. */
+/* The last line that is not empty, or that of a panic; without control characters, "" when there is none. */
 const char *console_last_line(void);
 
 #endif

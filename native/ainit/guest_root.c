@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -203,6 +204,8 @@ int root_enter(const struct spec *spec, char about[ROOT_ABOUT_BYTES]) {
     snprintf(file, sizeof file, FILES "/%s", identity_file(at));
     if (identity_has(spec, at) && mount_in(file, identity_path(at), NULL, MS_BIND, NULL) < 0) return -1;
   }
+  /* Alone: the kernel's own threads stay at the first root, where our program is, which they start for core dumps. */
+  if (unshare(CLONE_FS) < 0) return failed("/");
   if (chdir(root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0) return failed("/");
   return 0;
 }

@@ -109,8 +109,8 @@ static int read_request(const struct spec *spec, struct command *command, struct
   if ((lend == NULL) == (command->program == NULL) || spec_count(spec, "arg") == 0) return -1;
   if (lend != NULL && strcmp(lend, "1") != 0) return -1;
   if (lend != NULL && confinement.lent != LENT_HERE) {
-    errno = confinement.lent == LENT_NOTHING ? ENOENT : EINPROGRESS;
     if (confinement.lent == LENT_ELSEWHERE) confinement.fetch_lent();
+    errno = confinement.lent == LENT_NOTHING ? ENOENT : EINPROGRESS;
     return -1;
   }
   *plan = (struct stdio_plan){.has_stdin = 1};

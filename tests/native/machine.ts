@@ -16,26 +16,34 @@ import {
 import path from 'node:path'
 
 import { buildInitramfs } from '../../src/drivers/microvm/initramfs.ts'
+import { readTicks } from '../../src/fds/fds.ts'
+import { findKernel } from '../../src/kernel/kernels.ts'
 
 import { Instance, type Workshop } from './harness.ts'
 
 type Records = readonly (readonly [key: string, value: string])[]
 
 const QEMU = '/usr/bin/qemu-system-x86_64'
-const POINTER = '/tmp/design/kernel-path.txt'
-const KERNEL = process.env['QUIVER_TEST_KERNEL'] ?? readFileSync(POINTER, 'utf8').split('\n')[0] ?? ''
+const KERNEL = (await findKernel(process.env, process.getuid?.() ?? 0))?.path ?? 'a kernel'
+const NEEDED = [QEMU, KERNEL, '/usr/bin/mkfs.erofs', '/bin/busybox']
 
-/** Why there can be no machine here; undefined: there can. */
-export const withoutMachines: string | undefined = [
-  QEMU,
-  KERNEL,
-  '/usr/bin/mkfs.erofs',
-  '/bin/busybox',
-].find((file) => !existsSync(file))
+/** For tests: why there can be no machine here, or false. */
+export const withoutMachines: string | false = missing()
+
+function missing(): string | false {
+  const absent = NEEDED.find((file) => !existsSync(file))
+  return absent === undefined ? false : `${absent} is missing`
+}
+
+/** What QEMU does with the kernel: starts it, or waits to be told what to load. */
+export type Start = 'boot' | 'load'
 
 export interface MachineOptions {
   /** argv of the task; the first is also the program. */
   readonly args: readonly string[]
+  readonly start?: Start
+  /** More for the kernel's command line. */
+  readonly append?: string
   /** Records beside the usual ones. */
   readonly records?: Records
   /** What runs in place of QEMU: absolute paths, and what they need is bound. */
@@ -52,13 +60,14 @@ export class MachineWorkshop {
     this.#workshop = workshop
     this.#initramfs = path.join(workshop.folder, 'initramfs')
     this.#disk = path.join(workshop.folder, 'disk')
-    if (withoutMachines !== undefined) return
+    if (withoutMachines !== false) return
     writeFileSync(this.#initramfs, buildInitramfs(readFileSync(workshop.ainit)))
     this.#buildDisk()
   }
 
-  start({ args, records = [], monitor, folder }: MachineOptions): Promise<Instance> {
-    const argv = monitor ?? this.#qemu()
+  start(options: MachineOptions): Promise<Instance> {
+    const { args, records = [], monitor, folder } = options
+    const argv = monitor ?? this.#qemu(options)
     return Instance.start(this.#workshop, {
       ...(folder === undefined ? {} : { folder }),
       args,
@@ -80,33 +89,54 @@ export class MachineWorkshop {
     })
   }
 
-  #qemu(): readonly string[] {
-    const khz = /cpu MHz\s*: ([0-9.]+)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '0'
-    const append = [
+  #qemu({ start = 'boot', append = '' }: MachineOptions): readonly string[] {
+    const words = [
       'console=ttyS0 quiet panic=-1 reboot=t no_timer_check lapic_timer_hz=1000000000',
-      `tsc_early_khz=${Math.round(Number(khz) * 1000)}`,
-    ].join(' ')
+      `tsc_early_khz=${ticksPerMs()} ${append}`,
+    ]
+    const kernel = ['-kernel', KERNEL, '-initrd', this.#initramfs, '-append', words.join(' ')]
     return [
-      ...`${QEMU} -nodefaults -no-user-config -no-reboot -display none -accel tcg -cpu max -m 96`.split(' '),
-      ...'-M microvm,acpi=off,pit=on,pic=off,rtc=on -chardev stdio,id=console,signal=off -serial chardev:console'.split(' '),
-      ...`-kernel ${KERNEL} -initrd ${this.#initramfs}`.split(' '),
-      ...['-append', append],
-      ...`-drive if=none,id=disk0,format=raw,readonly=on,file=${this.#disk} -device virtio-blk-device,drive=disk0`.split(' '),
-      ...'-chardev socket,id=channel,fd=3 -device virtio-serial-device,max_ports=2'.split(' '),
-      ...'-device virtserialport,chardev=channel,name=quiver'.split(' '),
-      ...'-chardev socket,id=control,fd=4,server=on,wait=off -mon chardev=control,mode=control'.split(' '),
+      QEMU,
+      ...split('-nodefaults -no-user-config -no-reboot -display none -accel tcg -cpu max -m 96'),
+      ...split('-M microvm,acpi=off,pit=on,pic=off,rtc=on'),
+      ...split('-chardev stdio,id=console,signal=off -serial chardev:console'),
+      ...(start === 'boot' ? kernel : ['-incoming', 'defer']),
+      ...split(`-blockdev driver=file,node-name=disk0,read-only=on,filename=${this.#disk}`),
+      ...split('-device virtio-blk-device,drive=disk0'),
+      ...split('-chardev socket,id=channel,fd=3 -device virtio-serial-device,max_ports=2'),
+      ...split('-device virtserialport,chardev=channel,name=quiver'),
+      ...split(
+        '-chardev socket,id=control,fd=4,server=on,wait=off -mon chardev=control,mode=control',
+      ),
     ]
   }
 
   /** BusyBox, and the folders that every tree has; not those that a machine makes itself. */
   #buildDisk(): void {
     const tree = path.join(this.#workshop.folder, 'tree')
-    for (const folder of ['bin', 'etc', 'proc', 'usr/bin']) mkdirSync(path.join(tree, folder), { recursive: true })
+    for (const folder of ['bin', 'etc', 'proc', 'usr/bin'])
+      mkdirSync(path.join(tree, folder), { recursive: true })
     copyFileSync('/bin/busybox', path.join(tree, 'bin/busybox'))
     copyFileSync(this.#workshop.probe, path.join(tree, 'bin/probe'))
     chmodSync(path.join(tree, 'bin/busybox'), 0o755)
-    const applets = execFileSync('/bin/busybox', ['--list'], { encoding: 'utf8' }).trim().split('\n')
-    for (const name of applets) if (name !== 'busybox') symlinkSync('busybox', path.join(tree, 'bin', name))
+    const applets = execFileSync('/bin/busybox', ['--list'], { encoding: 'utf8' })
+      .trim()
+      .split('\n')
+    for (const name of applets)
+      if (name !== 'busybox') symlinkSync('busybox', path.join(tree, 'bin', name))
     execFileSync('/usr/bin/mkfs.erofs', ['--all-root', this.#disk, tree], { stdio: 'ignore' })
   }
+}
+
+function split(text: string): readonly string[] {
+  return text.split(' ')
+}
+
+/** Of the time stamp counter, over a moment; an emulated machine has the host's. */
+function ticksPerMs(): number {
+  const from = readTicks()
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
+  const to = readTicks()
+  if (from === undefined || to === undefined) return 0
+  return Number(((to[0] - from[0]) * 1_000_000n) / (to[1] - from[1]))
 }

@@ -1,16 +1,12 @@
 /** Names below a wildcard: the name server of PID 1, and the connections to what it answers. */
 
 import assert from 'node:assert/strict'
-import { chownSync, mkdirSync } from 'node:fs'
-import { Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import path from 'node:path'
 import { after, suite, test } from 'node:test'
 
-import * as fds from '../../src/fds/fds.ts'
-
 import { addressOf, ask, COVERED_ADDRESS, NAME_RECORDS, query, TYPE } from './dns.ts'
-import { Instance, isRoot, UID, Workshop } from './harness.ts'
+import { Instance, Workshop } from './harness.ts'
+import { EgressListener } from './stream-client.ts'
 
 const workshop = new Workshop()
 after(() => workshop[Symbol.dispose]())
@@ -90,7 +86,7 @@ suite('ainit: names below a wildcard', () => {
   })
 
   test('a connection goes to egress with the name that was asked for', async () => {
-    using egress = new EgressListener('names-egress')
+    using egress = new EgressListener(workshop, 'names-egress')
     await using instance = await start(egress.records)
     const address = await addressOf(instance, 'B.a.Example.com')
     const answer = connectTo(instance, address, 443)
@@ -145,7 +141,7 @@ suite('ainit: an IPv6 address that is declared', { skip: ipv6Missing() }, () => 
   const relay = ['relay', '[2001:db8::1]:443:2001:db8::1'] as const
 
   test('is on loopback, and a connection to it goes to egress', async () => {
-    using egress = new EgressListener('ipv6-egress')
+    using egress = new EgressListener(workshop, 'ipv6-egress')
     await using instance = await start([relay, ...egress.records])
     const answer = connectTo(instance, '2001:db8::1', 443)
     assert.equal(await egress.answer('from outside\n'), 'secret-token 2001:db8::1 443')
@@ -164,50 +160,7 @@ suite('ainit: an IPv6 address that is declared', { skip: ipv6Missing() }, () => 
   })
 })
 
-/** The socket that relays hand their connections to. */
-class EgressListener implements Disposable {
-  readonly records: readonly (readonly [string, string])[]
-  readonly #listener: number
-
-  constructor(name: string) {
-    const folder = path.join(workshop.folder, name)
-    mkdirSync(folder, { mode: 0o711 })
-    this.#listener = fds.listenSeqpacket(path.join(folder, 'egress.sock'), 0o600)
-    if (isRoot) chownSync(path.join(folder, 'egress.sock'), UID, UID)
-    this.records = [
-      ['egress', folder],
-      ['token', 'secret-token'],
-    ]
-  }
-
-  /** Takes one connection, and answers it. @returns what came with it */
-  async answer(content: string): Promise<string> {
-    await readable(this.#listener)
-    const connection = fds.acceptSeqpacket(this.#listener)
-    assert.ok(connection !== undefined)
-    await readable(connection)
-    const message = fds.receive(connection, 512)
-    fds.close(connection)
-    assert.ok(message !== undefined && message !== 'end')
-    const [fd] = message.fds
-    assert.ok(fd !== undefined)
-    new Socket({ fd }).end(content)
-    return message.bytes.toString()
-  }
-
-  [Symbol.dispose](): void {
-    fds.close(this.#listener)
-  }
-}
-
 function ipv6Missing(): string | false {
   const found = Object.values(networkInterfaces()).flat()
   return found.some((each) => each?.family === 'IPv6') ? false : 'this machine has no IPv6'
-}
-
-async function readable(fd: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const watch = fds.watchReadable(fd, resolve)
-  await promise
-  watch[Symbol.dispose]()
 }

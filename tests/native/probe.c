@@ -57,6 +57,18 @@ static int serve(const char *address, int port) {
   }
 }
 
+/* echo ADDRESS PORT: sends back what comes, to one connection after the other. */
+static int echo(const char *address, int port) {
+  static char bytes[65536];
+  int listener = listen_on(address, port);
+  for (;;) {
+    int fd = accept(listener, NULL, NULL);
+    for (ssize_t got = read(fd, bytes, sizeof bytes); got > 0; got = read(fd, bytes, sizeof bytes))
+      for (ssize_t sent = 0; sent < got;) sent += write(fd, bytes + sent, (size_t)(got - sent));
+    close(fd);
+  }
+}
+
 /* connect ADDRESS PORT: prints what comes. */
 static int connect_to(const char *address, int port) {
   struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -289,6 +301,7 @@ static int say(const char *text) {
 int main(int argc, char **argv) {
   const char *name = argc < 2 ? "" : argv[1];
   if (strcmp(name, "serve") == 0 && argc == 4) return serve(argv[2], atoi(argv[3]));
+  if (strcmp(name, "echo") == 0 && argc == 4) return echo(argv[2], atoi(argv[3]));
   if (strcmp(name, "connect") == 0 && argc == 4) return connect_to(argv[2], atoi(argv[3]));
   if (strcmp(name, "dial") == 0 && argc >= 4) return dial(argv[2], atoi(argv[3]), argv[4]);
   if (strcmp(name, "become") == 0 && argc == 3) return become(argv[2]);

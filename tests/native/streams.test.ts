@@ -11,73 +11,12 @@ import { after, suite, test } from 'node:test'
 import * as fds from '../../src/fds/fds.ts'
 
 import { Instance, isRoot, UID, Workshop } from './harness.ts'
+import { readable, Streams } from './stream-client.ts'
 
 const workshop = new Workshop()
 after(() => workshop[Symbol.dispose]())
 
 const serve = (address: string, port: number) => ['/tmp/probe', 'serve', address, String(port)]
-
-/** The data plane's side of `.p`. */
-class Streams implements Disposable {
-  readonly fd: number
-  readonly #watch: Disposable
-  #wake = Promise.withResolvers<void>()
-
-  constructor(instance: Instance) {
-    this.fd = fds.connectSeqpacket(`${instance.socketPrefix}.p`)
-    this.#watch = fds.watchReadable(this.fd, () => {
-      this.#wake.resolve()
-      this.#wake = Promise.withResolvers()
-    })
-  }
-
-  send(id: number, port: number): void {
-    const request = Buffer.alloc(8)
-    request.writeUInt32LE(id, 0)
-    request.writeUInt16LE(port, 4)
-    assert.ok(fds.send(this.fd, request), 'the socket is full')
-  }
-
-  async receive(): Promise<
-    { readonly id: number; readonly status: number; readonly fd: number | undefined } | 'end'
-  > {
-    for (;;) {
-      const message = fds.receive(this.fd, 64)
-      if (message === 'end') return 'end'
-      if (message !== undefined) {
-        assert.equal(message.bytes.length, 8)
-        return {
-          id: message.bytes.readUInt32LE(0),
-          status: message.bytes.readUInt16LE(4),
-          fd: message.fds[0],
-        }
-      }
-      await this.#wake.promise
-    }
-  }
-
-  async open(port: number): Promise<Socket> {
-    this.send(1, port)
-    const answer = await this.receive()
-    assert.ok(
-      answer !== 'end' && answer.status === 0 && answer.fd !== undefined,
-      JSON.stringify(answer),
-    )
-    return new Socket({ fd: answer.fd })
-  }
-
-  [Symbol.dispose](): void {
-    this.#watch[Symbol.dispose]()
-    fds.close(this.fd)
-  }
-}
-
-async function readable(fd: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const watch = fds.watchReadable(fd, resolve)
-  await promise
-  watch[Symbol.dispose]()
-}
 
 async function fetchOver(socket: Socket): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
