@@ -3,8 +3,9 @@
  * that it imports from are there. What reads a module is a driver, in a sandbox; here is only what is done with its words.
  */
 
+import type { Digest } from '../core/digest.ts'
 import { QuiverError } from '../core/error.ts'
-import { SCRIPT_INPUT, type Task, type TaskSpec } from '../core/task.ts'
+import { SCRIPT_INPUT, type Revision, type Task, type TaskSpec } from '../core/task.ts'
 import type {
   InspectModule,
   ModuleDemand,
@@ -15,6 +16,7 @@ import type { ImageStore, StoredBinary, StoredImage } from '../images/images.ts'
 import { isWasm } from '../images/wasm-binary.ts'
 
 import { connectLinks } from './links.ts'
+import { assertNoPlainTcp } from './plain-tcp.ts'
 import type { TaskRegistry } from './registry.ts'
 
 /** An inspection is a few kilobytes at most. */
@@ -35,7 +37,7 @@ export class ModuleJudge {
   /**
    * @returns the specification, with a connection for each task that the module imports from
    * @throws QuiverError as the executor says what is wrong with the module; `invalid_argument/SPEC_UNSUPPORTED`,
-   *   what `connectLinks` throws
+   *   what `connectLinks` and `assertNoPlainTcp` throw
    */
   async judge(
     spec: TaskSpec,
@@ -44,6 +46,7 @@ export class ModuleJudge {
     registry: TaskRegistry,
   ): Promise<TaskSpec> {
     const binary = await this.#images.getBinary(image.config.binary)
+    await this.assertCallersKnown({ spec, image: image.digest }, registry)
     if (!isWasm(binary.config.platform)) {
       if (spec.isolation === 'wasm') throw notWasm(spec)
       return spec
@@ -56,6 +59,22 @@ export class ModuleJudge {
     const { links } = await this.inspect(binary, demand, script)
     const inspectTask = (task: string) => this.#inspectTask(task, registry)
     return await connectLinks(spec, links, { registry, inspectTask })
+  }
+
+  /** Whether modules know who calls them, with this revision. @throws QuiverError as `assertNoPlainTcp` */
+  async assertCallersKnown(
+    { spec, image }: Pick<Revision, 'spec' | 'image'>,
+    registry: TaskRegistry,
+  ): Promise<void> {
+    await assertNoPlainTcp(spec, await this.#isModule(image), registry, async (name) => {
+      const revision = registry.current(registry.require(name))
+      return revision !== undefined && (await this.#isModule(revision.image))
+    })
+  }
+
+  async #isModule(image: Digest): Promise<boolean> {
+    const { config } = await this.#images.getImage(image)
+    return isWasm((await this.#images.getBinary(config.binary)).config.platform)
   }
 
   /** What a binary is, whatever it is to be used for; null when it is no module, or one that nobody can read. */

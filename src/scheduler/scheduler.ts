@@ -357,10 +357,13 @@ export class Scheduler implements AsyncDisposable {
   }
 
   async #switchTo(task: Task, revision: number): Promise<void> {
-    const spec = this.registry.revisions(task.name).get(revision)?.spec
-    // Routes that it had once may belong to somebody else by now.
-    if (spec !== undefined) assertNoConflict(spec, this.registry.specsOfOthers(task.name))
-    using assigned = await this.addresses.assignTo(task, task.instances, spec)
+    const target = this.registry.revisions(task.name).get(revision)
+    if (target !== undefined) {
+      // Routes that it had once may belong to somebody else by now, and others may have connected since.
+      await this.modules.assertCallersKnown(target, this.registry)
+      assertNoConflict(target.spec, this.registry.specsOfOthers(task.name))
+    }
+    using assigned = await this.addresses.assignTo(task, task.instances, target?.spec)
     const current = task.traffic[0]?.revision ?? null
     const previous = current === revision ? task.previous : current
     const traffic = [{ revision, percent: 100 }]

@@ -194,6 +194,16 @@ suite('linked modules', () => {
     assert.equal((await node.describe('boxed')).instancesReady, 1)
   })
 
+  test('are not reached over plain TCP, where a caller could give itself any name', async () => {
+    const folder = await node.writeFiles({
+      'quiver.toml':
+        'name = "forger"\nruntime = "busybox"\ncommand = ["sleep", "60"]\n[[connect]]\ntask = "boxed"\nas = "b"\nport = 8080\nkind = "tcp"\n',
+    })
+    const { status, stderr } = await node.quiver('deploy', folder)
+    assert.notEqual(status, 0)
+    assert.match(stderr, /forger connects to boxed over plain TCP.*TCP_TO_MODULE/)
+  })
+
   test('call a program that sleeps, which wakes', async () => {
     const text = `(module (import "counter" "next" (func $next (param i32) (result i32)))
       (func (export "after_next") (param i32) (result i32) (call $next (call $next (local.get 0)))))`
