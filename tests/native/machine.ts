@@ -19,7 +19,7 @@ import { buildInitramfs } from '../../src/drivers/microvm/initramfs.ts'
 import { readTicks } from '../../src/fds/fds.ts'
 import { findKernel } from '../../src/kernel/kernels.ts'
 
-import { Instance, type Workshop } from './harness.ts'
+import { giveAway, Instance, type Workshop } from './harness.ts'
 
 type Records = readonly (readonly [key: string, value: string])[]
 
@@ -53,6 +53,8 @@ export interface MachineOptions {
 
 export class MachineWorkshop {
   readonly #workshop: Workshop
+  /** A folder that machines may write to, by the same path. */
+  readonly scratch: string
   readonly #initramfs: string
   readonly #disk: string
 
@@ -60,6 +62,9 @@ export class MachineWorkshop {
     this.#workshop = workshop
     this.#initramfs = path.join(workshop.folder, 'initramfs')
     this.#disk = path.join(workshop.folder, 'disk')
+    this.scratch = path.join(workshop.folder, 'scratch')
+    mkdirSync(this.scratch)
+    giveAway(this.scratch)
     if (withoutMachines !== false) return
     writeFileSync(this.#initramfs, buildInitramfs(readFileSync(workshop.ainit)))
     this.#buildDisk()
@@ -85,7 +90,10 @@ export class MachineWorkshop {
         ...records,
       ],
       // The usual root has a /tmp of its own, where what the machine is made of is not.
-      bwrap: ['--ro-bind', this.#workshop.folder, this.#workshop.folder],
+      bwrap: [
+        ...['--ro-bind', this.#workshop.folder, this.#workshop.folder],
+        ...['--bind', this.scratch, this.scratch],
+      ],
     })
   }
 
