@@ -5,6 +5,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { totalmem } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import { QuiverError } from '../../core/error.ts'
 import type { TaskSpec } from '../../core/task.ts'
@@ -32,6 +33,8 @@ export interface Tenant {
   onBreach(error: Failure, isFatal: boolean): void
   /** The executor has ended, and the module with it. */
   onLost(): void
+  /** The executor is there, and does not serve the module any more. */
+  onGone(): void
 }
 
 const EXECUTOR_TASK = 'executor'
@@ -41,19 +44,31 @@ const EGRESS_FOLDER = '/run/egress'
 export const EGRESS_PATH = `${EGRESS_FOLDER}/executors.sock`
 const START_TIMEOUT_MS = 15_000
 const CONNECT_TIMEOUT_MS = 5000
+/** Between tries to talk to an executor again that lives: at first, and at most. */
+const RETRY_MS = 50
+const RETRY_MS_MAX = 5000
 const IDLE_MS = 10 * 60_000
 const STOP_GRACE_MS = 1000
 const MIB = 1024 * 1024
 /** Of the machine's memory, for all modules of a namespace together; each has its own limit. */
 const MEMORY_SHARE = 0.5
 
-export class Executor {
-  readonly process: Instance
-  readonly #tenants = new Map<string, Tenant>()
-  #link: ExecutorLink | undefined
+type Process = Pick<Instance, 'endpoint' | 'exited' | 'isEnding' | 'remove' | 'state' | 'stop'>
 
-  constructor(process: Instance) {
+export class Executor {
+  readonly process: Process
+  readonly #tenants = new Map<string, Tenant>()
+  readonly #openStream: OpenStream
+  /** Modules whose end the executor could not be told. */
+  readonly #left = new Set<string>()
+  #link: ExecutorLink | undefined
+  /** The try to connect again that goes on; it never rejects. */
+  #attempt: Promise<void> | undefined
+  #isLetGo = false
+
+  constructor(process: Process, openStream: OpenStream) {
     this.process = process
+    this.#openStream = openStream
   }
 
   get link(): ExecutorLink {
@@ -69,10 +84,20 @@ export class Executor {
     return this.#tenants.size === 0
   }
 
-  /** @throws QuiverError when it does not listen */
-  async connect(openStream: OpenStream): Promise<void> {
+  /** Settles when it is known whether it can be talked to again. */
+  get attempt(): Promise<void> | undefined {
+    return this.#attempt
+  }
+
+  /** Once; when the connection breaks later, a new one is made. @throws QuiverError when it does not listen */
+  async connect(): Promise<void> {
+    await this.#open()
+    void this.process.exited.then(() => this.#loseAll())
+  }
+
+  async #open(): Promise<void> {
     const signal = AbortSignal.timeout(CONNECT_TIMEOUT_MS)
-    const stream = await openStream(this.process.endpoint, CONTROL_PORT, signal)
+    const stream = await this.#openStream(this.process.endpoint, CONTROL_PORT, signal)
     this.#link = new ExecutorLink(stream, {
       onLog: (instance, logged, atMs, bytes) => {
         this.#tenants.get(instance)?.onLog(logged, atMs, bytes)
@@ -82,9 +107,43 @@ export class Executor {
       },
       onLost: () => {
         this.#link = undefined
+        void this.#reconnect()
       },
     })
-    void this.process.exited.then(() => this.#loseAll())
+  }
+
+  /** The executor goes on without control, and so do its modules: only the talk with it is lost. */
+  async #reconnect(): Promise<void> {
+    for (let delayMs = RETRY_MS; this.#isAlone; delayMs = Math.min(2 * delayMs, RETRY_MS_MAX)) {
+      if (this.#attempt !== undefined) return
+      this.#attempt = this.#resume().finally(() => {
+        this.#attempt = undefined
+      })
+      await this.#attempt
+      if (!this.#isAlone) return
+      await Promise.race([delay(delayMs, undefined, { ref: false }), this.process.exited])
+    }
+  }
+
+  get #isAlone(): boolean {
+    const { state, isEnding } = this.process
+    return this.#link === undefined && !this.#isLetGo && state === 'running' && !isEnding
+  }
+
+  /** Nobody moves in meanwhile. What was asked and not answered has failed, whatever the executor did about it. */
+  async #resume(): Promise<void> {
+    try {
+      await this.#open()
+      const before = [...this.#tenants.values()]
+      const link = this.link
+      const served = new Set((await link.list()).map(({ instance }) => instance))
+      for (const tenant of before) if (!served.has(tenant.id)) tenant.onGone()
+      for (const id of this.#left) link.stop(id, 0).catch(() => {})
+      this.#left.clear()
+    } catch {
+      // The next attempt tells.
+      this.#link?.[Symbol.dispose]()
+    }
   }
 
   add(tenant: Tenant): void {
@@ -94,9 +153,11 @@ export class Executor {
 
   delete(tenant: Tenant): void {
     this.#tenants.delete(tenant.id)
+    if (this.#link === undefined) this.#left.add(tenant.id)
   }
 
   disconnect(): void {
+    this.#isLetGo = true
     this.#link?.[Symbol.dispose]()
   }
 
@@ -127,6 +188,7 @@ export class Executors {
 
   /** One that serves; started unless there is one. @throws QuiverError as the start of a process does */
   async take(): Promise<Executor> {
+    await Promise.all([...this.#all].map(async (executor) => await executor.attempt))
     const usable = [...this.#all].find(({ isUsable }) => isUsable)
     if (usable !== undefined) return usable
     this.#starting ??= this.#start().finally(() => {
@@ -137,11 +199,11 @@ export class Executors {
 
   /** Takes over one that an earlier control process left. @returns undefined when it has ended, or is ended: it does not answer */
   async adopt(process: Instance): Promise<Adopted | undefined> {
-    const executor = new Executor(process)
+    const executor = new Executor(process, this.#host.openStream)
     let serving: readonly Serving[]
     try {
       if (process.state !== 'running') throw notConnected()
-      await executor.connect(this.#host.openStream)
+      await executor.connect()
       serving = await executor.link.list()
     } catch {
       await process.stop('LOST', 0)
@@ -188,9 +250,9 @@ export class Executors {
       await removeFolder(process)
       throw thrown
     }
-    const executor = new Executor(process)
+    const executor = new Executor(process, openStream)
     try {
-      await executor.connect(openStream)
+      await executor.connect()
     } catch (thrown) {
       await process.stop('START_FAILED', 0)
       await removeFolder(process)
@@ -216,7 +278,7 @@ function notConnected(): QuiverError {
 }
 
 /** What cannot be deleted now is found and deleted by the next control process. */
-async function removeFolder(process: Instance): Promise<void> {
+async function removeFolder(process: Process): Promise<void> {
   await process.remove().catch(() => {})
 }
 

@@ -195,6 +195,10 @@ export class WasmInstance implements Instance, Tenant {
     })
   }
 
+  onGone(): void {
+    this.#finish(this.#stopReason ?? 'LOST')
+  }
+
   /** Lets go of it; it goes on. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#executor?.delete(this)
