@@ -87,7 +87,7 @@ void pid1_open(void) {
 static int configure(struct spec *spec, const char **bad) {
   const char *filtered = spec_get(spec, "seccomp");
   confinement.is_filtered = filtered == NULL || strcmp(filtered, "0") != 0;
-  if (confinement.is_filtered) seccomp_prepare();
+  if (confinement.is_filtered) seccomp_prepare(confinement.user != 0);
   if (confinement_read(spec, bad) < 0) return -1;
   *bad = "port";
   if (ports_configure(spec) < 0) return -1;

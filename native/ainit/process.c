@@ -49,6 +49,11 @@ static void close_all(const int *fds, size_t count) {
     if (fds[at] >= 0) close(fds[at]);
 }
 
+/* Programs open their stdio again, as /dev/stdout or by the name of their terminal. */
+static int give_to_user(int fd) {
+  return confinement.user == 0 ? 0 : fchown(fd, (uid_t)confinement.user, (gid_t)-1);
+}
+
 static int open_terminal(struct ends *ends, const struct stdio_plan *plan) {
   int unlocked = 0;
   struct winsize size = {.ws_row = plan->rows, .ws_col = plan->columns};
@@ -59,6 +64,7 @@ static int open_terminal(struct ends *ends, const struct stdio_plan *plan) {
   if (ioctl(terminal, TIOCSPTLCK, &unlocked) < 0) return -1;
   ends->child[0] = ioctl(terminal, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (ends->child[0] < 0) return -1;
+  if (give_to_user(ends->child[0]) < 0) return -1;
   for (int number = 1; number < 3; number++) ends->child[number] = fcntl(ends->child[0], F_DUPFD_CLOEXEC, FD_END);
   ends->parent_stdin = fcntl(terminal, F_DUPFD_CLOEXEC, FD_END);
   return ends->child[1] < 0 || ends->child[2] < 0 || ends->parent_stdin < 0 ? -1 : 0;
@@ -70,6 +76,7 @@ static int open_pipe(int parent, int *parent_end, int *child_end) {
   if (pipe2(both, O_CLOEXEC) < 0) return -1;
   *parent_end = both[parent];
   *child_end = both[!parent];
+  if (give_to_user(*child_end) < 0) return -1;
   return fcntl(*parent_end, F_SETFL, O_NONBLOCK);
 }
 
