@@ -101,7 +101,7 @@ suite('building a kernel', { skip }, () => {
   test('of two builds at once one compiles, and the other one finds what it made', async () => {
     const source = await pack('linux')
     const built = await Promise.all([build(source), build(source)])
-    assert.deepEqual(built.map(({ isNew }) => isNew).toSorted(), [false, true])
+    assert.deepEqual(built.filter(({ isNew }) => isNew).length, 1)
     assert.equal(built[0].kernel.digest, built[1].kernel.digest)
   })
 
@@ -113,7 +113,7 @@ suite('building a kernel', { skip }, () => {
   })
 
   test('a compiler that fails is told with what it said last, and leaves nothing but the log', async () => {
-    const Makefile = `${MAKEFILE.replace('@true', '@echo cannot configure; false')}`
+    const Makefile = MAKEFILE.replace('@true', '@echo cannot configure; false')
     const source = await pack('broken', { Makefile })
     await assert.rejects(build(source), (thrown: Error & { reason?: string; hint?: string }) => {
       assert.equal(thrown.reason, 'KERNEL_BUILD_FAILED')
@@ -179,13 +179,13 @@ suite('building a kernel', { skip }, () => {
   }
 })
 
-/** What our patches expect to find: the lines that they leave as they are. */
+/** What our patches expect to find: the lines that they leave as they are, and those that they take away. */
 async function patched(): Promise<Readonly<Record<string, string>>> {
   const texts = await Promise.all((await listPatches()).map((file) => readFile(file, 'utf8')))
   return Object.fromEntries(
     texts.map((text) => {
       const [, file = ''] = /^--- a\/(.*)$/m.exec(text) ?? []
-      const lines = [...text.slice(text.indexOf('\n@@')).matchAll(/^ (.*)$/gm)]
+      const lines = [...text.slice(text.indexOf('\n@@')).matchAll(/^[ -](.*)$/gm)]
       return [file, lines.map(([, line]) => `${line}\n`).join('')]
     }),
   )
