@@ -185,3 +185,14 @@ test('a minimum stays awake, and what is more than that does not', async () => {
   await node.untilEvent('instanceResumed')
   assert.equal(node.live('hello').length, 1)
 })
+
+test('one that speaks on the bridge is not idle until it has been silent', async () => {
+  await using node = await TestScheduler.open()
+  node.bridge.packets = 7
+  await node.deploy({ scale: STOPPING, network: 'bridge' })
+  node.wake('hello')
+  const [route] = await node.dataPlane.untilRunning('hello', 1)
+  await node.host.process(String(route?.id)).exited.promise
+  // The first time it had said something since it was started; the second time nothing more.
+  assert.ok(node.bridge.asked >= 2, `it was asked ${node.bridge.asked} times`)
+})
