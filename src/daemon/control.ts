@@ -37,6 +37,7 @@ import type { ControlConfig } from './control-config.ts'
 import { keepHeapCompact, storeCompiledCode } from './heap.ts'
 import { LinkDataPlane } from './link-data-plane.ts'
 import { openMachines } from './machines.ts'
+import { findTreesInUse } from './own-trees.ts'
 import { buildLog, untilTold, type EndSignal } from './process.ts'
 import { refuseRequests } from './refusal.ts'
 import { clearRunFolder } from './run-folder.ts'
@@ -78,7 +79,8 @@ async function serve(
     log(`"${key}" in ${stateFile} was damaged and is set aside`)
   const recipesFolder = path.join(config.packageRoot, 'recipes')
   const images = resources.use(await openImageStore({ dataFolder, store, recipesFolder }))
-  const { bridge, sandbox, microvm, wasm, executor } = await openDrivers(config, images, resources)
+  const { executors, ...opened } = await openDrivers(config, images, resources)
+  const { bridge, sandbox, microvm, wasm } = opened
   const dataPlane = new LinkDataPlane({
     onProxy: (message) => handleProxy(message, parts),
     onProxyConnected: () => {
@@ -93,7 +95,7 @@ async function serve(
     new Scheduler({
       ...shared,
       store,
-      executor,
+      executor: async () => executorTree(await executors.tree()),
       bridge,
       inspectModule: (...asked) => wasm.inspect(...asked),
       tasksMax: config.tasksMax,
@@ -105,6 +107,7 @@ async function serve(
   const service = buildControlService(parts)
   await scheduler.open()
   if (usesWasm(scheduler)) void wasm.warmUp()
+  void removeOldExecutors(config, executors)
   resources.use(await dataPlane.listen({ fd: socket('link') }, (problem) => log(problem.message)))
   const listeners = await apiListeners(config, socket)
   resources.use(
@@ -131,7 +134,7 @@ interface Drivers {
   readonly microvm: Driver
   readonly wasm: WasmDriver
   /** What runs WebAssembly in a process. */
-  readonly executor: () => Promise<ExecutorTree>
+  readonly executors: ExecutorBinary
 }
 
 async function openDrivers(
@@ -141,7 +144,6 @@ async function openDrivers(
 ): Promise<Drivers> {
   const { dataFolder } = config
   const executors = new ExecutorBinary(images)
-  const executor = async () => executorTree(await executors.tree())
   const installed = await installHost(config)
   const bridge = openBridge({
     settings: config.bridge,
@@ -164,16 +166,28 @@ async function openDrivers(
       processes,
       openStream,
       egressFolder: host.egressFolder,
-      tree: executor,
+      tree: async () => executorTree(await executors.tree()),
       uidIndex: uidsForTasks(config) ?? 0,
     }),
   )
 
-  return { bridge, sandbox, microvm, wasm, executor }
+  return { bridge, sandbox, microvm, wasm, executors }
 }
 
 /** Folders of instances whose processes Quiver starts: for tasks, for those in machines, and for executors of WebAssembly. */
 const SANDBOXES = ['instances', 'microvms', 'executors'] as const
+
+/** What upgrades have left, once it is known which instances live; what fails is tried again when control starts again. */
+async function removeOldExecutors(
+  { dataFolder }: ControlConfig,
+  executors: ExecutorBinary,
+): Promise<void> {
+  try {
+    await executors.removeOthers(await findTreesInUse(dataFolder, SANDBOXES))
+  } catch (thrown) {
+    log(`executors of earlier versions stay: ${String(thrown)}`)
+  }
+}
 
 /** Executors run as a user of their own: the last of the node's range. */
 function uidsForTasks({ uidsMax }: ControlConfig): number | null {

@@ -46,6 +46,11 @@ export class ExecutorBinary {
   async tree(): Promise<string> {
     return (await this.#binary.tree()).path
   }
+
+  /** As `OwnBinary.removeOthers`. */
+  async removeOthers(treesInUse: ReadonlySet<string>): Promise<void> {
+    await this.#binary.removeOthers(treesInUse)
+  }
 }
 
 /** Paths below the root, sorted. */

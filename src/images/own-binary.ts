@@ -5,8 +5,9 @@
 
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
+import path from 'node:path'
 
-import type { Digest } from '../core/digest.ts'
+import { hexOf, type Digest } from '../core/digest.ts'
 
 import type { BuiltBinary } from './elf-binary.ts'
 import type { ImageStore, StoredBinary } from './images.ts'
@@ -14,7 +15,13 @@ import { putSources } from './sources.ts'
 
 export type OwnImages = Pick<
   ImageStore,
-  'listBinaries' | 'missing' | 'putFile' | 'putBinary' | 'materialise'
+  | 'collectGarbage'
+  | 'listBinaries'
+  | 'materialise'
+  | 'missing'
+  | 'putBinary'
+  | 'putFile'
+  | 'removeBinary'
 >
 
 export interface OwnSource {
@@ -51,6 +58,19 @@ export class OwnBinary {
       this.#tree = undefined
       throw thrown
     }
+  }
+
+  /** Removes those of other versions, which an upgrade has left. @param treesInUse  folders that instances have mounted: they stay */
+  async removeOthers(treesInUse: ReadonlySet<string>): Promise<void> {
+    const used = new Set([...treesInUse].map((tree) => path.basename(tree)))
+    const unused = (await this.#images.listBinaries()).filter(
+      ({ digest, config }) => config.name === this.#source.name && !used.has(hexOf(digest)),
+    )
+    if (unused.length === 0) return
+    const current = `-${await this.#source.fingerprint()}`
+    const others = unused.filter(({ config }) => !config.version.endsWith(current))
+    for (const { digest } of others) await this.#images.removeBinary(digest, new Map())
+    if (others.length > 0) await this.#images.collectGarbage()
   }
 
   async #make(): Promise<OwnTree> {
