@@ -32,12 +32,11 @@ export function assertIdentity(
     assertUsable(ip, bridge)
     const place = parseIpv4(ip) - bridge.subnet.base
     const owner = others.find(({ places }) => places.includes(place))
-    if (owner !== undefined) throw taken('IP_TAKEN', `the address ${ip}`, 'ip', owner.spec.name)
+    if (owner !== undefined) throw ipTaken(ip, owner.spec.name)
   }
   const own = ip === null ? mac : (mac ?? macOf(parseIpv4(ip)))
   const twin = others.find((other) => own !== null && macsOf(other, bridge).includes(own))
-  if (twin !== undefined)
-    throw taken('MAC_TAKEN', `the hardware address ${own}`, 'mac', twin.spec.name)
+  if (twin !== undefined) throw macTaken(String(own), twin.spec.name)
   assertNames(spec, others)
 }
 
@@ -85,8 +84,7 @@ function assertNames(spec: TaskSpec, others: readonly Neighbour[]): void {
   for (const { spec: other } of others) {
     if (other.network !== 'bridge') continue
     const name = namesOf(other).find((one) => names.includes(one))
-    if (name !== undefined)
-      throw taken('HOSTNAME_TAKEN', `the host name ${name}`, 'hostname', other.name)
+    if (name !== undefined) throw hostnameTaken(name, other.name)
   }
 }
 
@@ -107,11 +105,27 @@ function isIn(host: string, subnet: BridgeSettings['subnet']): boolean {
   }
 }
 
-function taken(reason: string, what: string, key: string, owner: string): QuiverError {
-  const message = `${what} belongs to the task ${owner}`
-  return new QuiverError('already_exists', reason, message, {
-    hint: `Choose another ${key}, or remove it with "quiver rm ${owner}".`,
-    details: { owner },
+function ipTaken(ip: string, owner: string): QuiverError {
+  const message = `the address ${ip} belongs to the task ${owner}`
+  return new QuiverError('already_exists', 'IP_TAKEN', message, {
+    hint: `Choose another ip, or remove it with "quiver rm ${owner}".`,
+    details: { ip, owner },
+  })
+}
+
+function macTaken(mac: string, owner: string): QuiverError {
+  const message = `the hardware address ${mac} belongs to the task ${owner}`
+  return new QuiverError('already_exists', 'MAC_TAKEN', message, {
+    hint: `Choose another mac, or remove it with "quiver rm ${owner}".`,
+    details: { mac, owner },
+  })
+}
+
+function hostnameTaken(hostname: string, owner: string): QuiverError {
+  const message = `the host name ${hostname} belongs to the task ${owner}`
+  return new QuiverError('already_exists', 'HOSTNAME_TAKEN', message, {
+    hint: `Choose another hostname, or remove it with "quiver rm ${owner}".`,
+    details: { hostname, owner },
   })
 }
 
