@@ -190,6 +190,8 @@ suite('ainit: instances on a bridge', { skip: !isRoot && 'only root makes bridge
     hub[Symbol.dispose]()
     const found = openSync(`/proc/${findPid1(first.pid)}/fd/${FD_SWITCH}`, 'r')
     assert.equal(fstatSync(found).ino, ino)
+    const inside = await first.exec(['/bin/ls', '-l', '/proc/self/fd'])
+    assert.doesNotMatch((await inside.finish()).stdout, /net:|names/, 'the program has neither')
     closeSync(found)
   })
 
