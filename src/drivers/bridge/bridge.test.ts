@@ -10,14 +10,9 @@ import { buildNames } from './names.ts'
 
 const subnet = parseSubnet('10.83.0.0/16')
 
-test('a node without root refuses, whatever the machine has', async () => {
-  const settings = { name: null, subnet, range: subnet, gateway: null }
-  const bridge = openBridge({ settings, ainitPath: '/x', namesFolder: '/x', isRoot: false })
-  await assert.rejects(bridge.check(), { reason: 'BRIDGE_NEEDS_ROOT' })
-})
-
-test('instances are listed by task and host name, each once, and never as everybody', () => {
-  const plan = (name: string, address: string, hostname: string | null): InstancePlan => ({
+/** An instance that has this address. */
+function plan(name: string, address: string, hostname: string | null): InstancePlan {
+  return {
     id: `${name}-1-abcdef`,
     task: name,
     revision: 1,
@@ -34,7 +29,16 @@ test('instances are listed by task and host name, each once, and never as everyb
     stdio: { isTerminal: false, isHeld: false, hasStdin: false },
     isRun: false,
     bridge: { address, prefixBits: 16, mac: '02:71:0a:53:00:02' },
-  })
+  }
+}
+
+test('a node without root refuses, whatever the machine has', async () => {
+  const settings = { name: null, subnet, range: subnet, gateway: null }
+  const bridge = openBridge({ settings, ainitPath: '/x', namesFolder: '/x', isRoot: false })
+  await assert.rejects(bridge.check(), { reason: 'BRIDGE_NEEDS_ROOT' })
+})
+
+test('instances are listed by task and host name, each once, and never as everybody', () => {
   const plans = [
     plan('shop', '10.83.0.3', null),
     plan('db', '10.83.0.2', 'db-1'),
