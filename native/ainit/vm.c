@@ -30,6 +30,8 @@
 #include "splice.h"
 
 #define BOOT_MS_DEFAULT 60000
+/* From the guest's report to its last word: readers have 10 s in there. */
+#define FAREWELL_MS 12000
 /* From the guest's last word to the end, whoever is still reading. */
 #define FLUSH_MS 1000
 /* The monitor and the channel end together: what the guest said last is read, and how the monitor ended is known. */
@@ -127,6 +129,11 @@ static void take_hello(const uint8_t *payload, size_t length) {
   doors_open();
 }
 
+static void farewell_timer_fired(struct timer *timer) {
+  (void)timer;
+  leave();
+}
+
 /* The status that the line tells: `exit … status=N …`, or that of whatever could not be started. -1: it is no such line. */
 static int read_status(const char *line) {
   unsigned status;
@@ -152,6 +159,8 @@ static void take_exit(const uint8_t *payload, size_t length) {
   vm.status = status;
   vm.stage = VM_REPORTED;
   out_write_exit(line);
+  vm.timer.fire = farewell_timer_fired;
+  timer_set(&vm.timer, now_ns() + FAREWELL_MS * NS_PER_MS);
 }
 
 static void take_log(const uint8_t *payload, size_t length) {

@@ -16,6 +16,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
 } from 'node:fs'
@@ -47,15 +48,19 @@ export class Workshop implements Disposable {
   readonly probe: string
   #count = 0
 
-  constructor() {
-    execFileSync(path.join(ROOT, 'scripts/build-native'), ['ainit'], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    })
+  /** @param options.isSanitized  ainit is built so that it ends, and says why, when it does what C does not define */
+  constructor({ isSanitized = false } = {}) {
+    if (!isSanitized) {
+      execFileSync(path.join(ROOT, 'scripts/build-native'), ['ainit'], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      })
+    }
     this.folder = mkdtempSync(path.join(tmpdir(), 'ainit-'))
     chmodSync(this.folder, 0o711)
     this.ainit = path.join(this.folder, 'ainit')
     this.probe = path.join(this.folder, 'probe')
-    copyFileSync(path.join(ROOT, 'native/build/ainit'), this.ainit)
+    if (isSanitized) buildSanitized(this.ainit)
+    else copyFileSync(path.join(ROOT, 'native/build/ainit'), this.ainit)
     const source = path.join(import.meta.dirname, 'probe.c')
     execFileSync(process.env['CC'] ?? 'cc', [
       '-std=gnu11',
@@ -77,6 +82,14 @@ export class Workshop implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true, force: true })
   }
+}
+
+function buildSanitized(target: string): void {
+  const folder = path.join(ROOT, 'native/ainit')
+  const sources = readdirSync(folder).filter((name) => name.endsWith('.c'))
+  const options = '-std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -o'
+  const files = sources.map((name) => path.join(folder, name))
+  execFileSync(process.env['CC'] ?? 'cc', [...options.split(' '), target, ...files])
 }
 
 export interface InstanceOptions {
@@ -257,9 +270,13 @@ export class Connection {
       this.#frames.push(...this.#decoder.push(chunk))
       this.#notify()
     })
-    this.closed = once(socket, 'close').then(() => {
+    const closed = Promise.withResolvers<void>()
+    this.closed = closed.promise
+    // Also after an error, which `once` would make of it.
+    socket.on('close', () => {
       this.#isClosed = true
       this.#notify()
+      closed.resolve()
     })
   }
 

@@ -95,9 +95,10 @@ suite('ainit: a saved virtual machine', { skip: withoutMachines }, () => {
   test('is frozen by one at a time', async () => {
     await using instance = await machines.start(SERVER)
     await listening(instance)
-    using _ = await freeze(instance)
+    const frozen = await freeze(instance)
     const other = await instance.connect(encodeFrame(FREEZE))
     assert.match((await other.finish()).error ?? '', /^errno=16 /)
+    frozen[Symbol.dispose]()
   })
 
   test('before it had a task runs any task, more than once', async () => {
@@ -107,7 +108,7 @@ suite('ainit: a saved virtual machine', { skip: withoutMachines }, () => {
         args: ['/none'],
         records: [['template', 'boot']],
       })
-      using _ = await freeze(template)
+      await freeze(template)
       await save(template, file)
     }
     const run = async (said: string): Promise<void> => {
@@ -137,7 +138,7 @@ suite('ainit: a saved virtual machine', { skip: withoutMachines }, () => {
       using streams = new Streams(template)
       const left = await streams.open(8080)
       left.on('error', () => {})
-      using _ = await freeze(template)
+      await freeze(template)
       await save(template, file)
       left.destroy()
     }
@@ -172,7 +173,7 @@ suite('ainit: a saved virtual machine', { skip: withoutMachines }, () => {
     {
       await using template = await machines.start(SERVER)
       await listening(template)
-      using _ = await freeze(template)
+      await freeze(template)
       await save(template, file)
     }
     const from = process.hrtime.bigint()

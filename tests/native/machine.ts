@@ -91,8 +91,8 @@ export class MachineWorkshop {
       ],
       // The usual root has a /tmp of its own, where what the machine is made of is not.
       bwrap: [
-        ...['--ro-bind', this.#workshop.folder, this.#workshop.folder],
-        ...['--bind', this.scratch, this.scratch],
+        ...split(`--ro-bind ${this.#workshop.folder} ${this.#workshop.folder}`),
+        ...split(`--bind ${this.scratch} ${this.scratch}`),
       ],
     })
   }
