@@ -144,10 +144,10 @@ suite('Templates', { skip: whyNoMachines() }, () => {
     await using bench = await Bench.open()
     const templates = await Templates.open(bench.folder)
     const options = { facts: await bench.facts(), memoryBytes: MEMORY_BYTES, uid: null }
-    const fail = (): never => {
+    const failing = templates.get(options, async () => {
       throw new QuiverError('failed_precondition', 'START_FAILED', 'it did not start')
-    }
-    await assert.rejects(templates.get(options, fail), { reason: 'START_FAILED' })
+    })
+    await assert.rejects(failing, { reason: 'START_FAILED' })
     const killed = async (draft: Draft): Promise<SavableMachine> => {
       const machine = await bench.boot(draft)
       machine.kill()
