@@ -2,18 +2,17 @@
 
 import type { Accelerator } from './machine.ts'
 
-/** A hypervisor that emulates has its timers count at this rate, and no guest need find out. */
-const EMULATED_TIMER_HZ = 1_000_000_000
+/** The timers of its processors count at this rate, and no guest need find out. */
+const TIMER_HZ = 1_000_000_000
 
 /** @param ticksPerMs  of the host's time stamp counter, which is an emulated guest's too; null: it has to find out itself */
 export function buildCommandLine(accelerator: Accelerator, ticksPerMs: number | null): string {
   const emulated = [
     'no_timer_check',
-    `lapic_timer_hz=${EMULATED_TIMER_HZ}`,
     ...(ticksPerMs === null ? [] : [`tsc_early_khz=${ticksPerMs}`]),
   ]
   return [
-    'console=ttyS0 quiet panic=-1 reboot=t',
+    `console=ttyS0 quiet panic=-1 reboot=t lapic_timer_hz=${TIMER_HZ}`,
     ...(accelerator === 'emulation' ? emulated : []),
   ].join(' ')
 }

@@ -10,10 +10,12 @@ import type { MachinePlan } from '../machine.ts'
 export const QEMU_PROGRAM = '/usr/bin/qemu-system-x86_64'
 
 /**
- * The translations of an emulated guest, in MiB. They are private to each machine, and an idle one keeps what it has: this bounds
- * it. When it is full all is forgotten and translated anew (docs/internals/microvm.md has what was measured).
+ * The translations of an emulated guest, in MiB: private to each machine, and an idle one keeps what it has. When they are full all
+ * are forgotten and made anew, and a program that does not fit crawls (docs/internals/microvm.md has what was measured).
  */
-const TRANSLATIONS_MIB = 32
+const TRANSLATIONS_MIB_MIN = 32
+const TRANSLATIONS_MIB_MAX = 96
+const MIB = 1024 * 1024
 
 /** No device that is old, no change of user, no other program, no priorities. */
 const ENCLOSURE = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'
@@ -58,11 +60,13 @@ function buildMachine(): string {
   ].join(',')
 }
 
-function buildProcessor({ accelerator, cpus }: MachinePlan): readonly Option[] {
+function buildProcessor({ accelerator, cpus, memoryBytes }: MachinePlan): readonly Option[] {
+  const wantedMib = Math.floor(memoryBytes / MIB / 2)
+  const translationsMib = Math.min(TRANSLATIONS_MIB_MAX, Math.max(TRANSLATIONS_MIB_MIN, wantedMib))
   const [accel, cpu] =
     accelerator === 'kvm'
       ? ['kvm', 'host,migratable=on']
-      : [`tcg,thread=single,tb-size=${TRANSLATIONS_MIB}`, 'max']
+      : [`tcg,thread=single,tb-size=${translationsMib}`, 'max']
   return [
     ['accel', accel],
     ['cpu', cpu],
