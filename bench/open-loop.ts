@@ -2,10 +2,12 @@
  * A load generator without coordinated omission: requests leave on a schedule, whether or not earlier ones have been
  * answered, and each one's latency counts from the moment at which it should have left.
  *
- * It spins, because timers are a millisecond coarse: give it a core of its own.
+ * It spins, because timers are a millisecond coarse: give it a core of its own. Where there is none to give, it paces itself by
+ * timers instead. A request may then leave a little late, and its latency counts from there.
  */
 
 import { connect, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import { encodeRequest, statusOf, type Target } from './http.ts'
 
@@ -14,6 +16,8 @@ export interface Load {
   readonly durationMs: number
   /** The schedule's beginning that is not counted. */
   readonly warmUpMs: number
+  /** False: there is no core to spin on. */
+  readonly isSpinning?: boolean
 }
 
 export interface Measured {
@@ -31,14 +35,20 @@ export async function generate(target: Target, load: Load): Promise<Measured> {
   const startMs = performance.now()
   for (let index = 0; index < count; index++) {
     const dueMs = startMs + (index * 1000) / load.perSecond
-    while (performance.now() < dueMs) await new Promise(setImmediate)
-    generator.send(dueMs, dueMs - startMs >= load.warmUpMs)
+    const isCounted = dueMs - startMs >= load.warmUpMs
+    if (load.isSpinning === false) {
+      await delay(Math.max(0, dueMs - performance.now()))
+      generator.send(performance.now(), isCounted)
+    } else {
+      while (performance.now() < dueMs) await new Promise(setImmediate)
+      generator.send(dueMs, isCounted)
+    }
   }
   return await generator.finish()
 }
 
 interface Pending {
-  readonly dueMs: number
+  readonly fromMs: number
   readonly isCounted: boolean
 }
 
@@ -60,9 +70,9 @@ class Generator {
     this.#port = target.port
   }
 
-  send(dueMs: number, isCounted: boolean): void {
+  send(fromMs: number, isCounted: boolean): void {
     this.#pending++
-    const pending = { dueMs, isCounted }
+    const pending = { fromMs, isCounted }
     const socket = this.#idle.pop()
     if (socket !== undefined) this.#use(socket, pending)
     else if (this.#sockets.size < CONNECTIONS_MAX) this.#use(this.#open(), pending)
@@ -103,10 +113,10 @@ class Generator {
     socket.write(this.#request)
   }
 
-  #settle({ dueMs, isCounted }: Pending, isAnswered: boolean): void {
+  #settle({ fromMs, isCounted }: Pending, isAnswered: boolean): void {
     this.#pending--
     if (!isAnswered) this.#failed++
-    else if (isCounted) this.#samples.push(performance.now() - dueMs)
+    else if (isCounted) this.#samples.push(performance.now() - fromMs)
     if (this.#isEnding && this.#pending === 0) this.#finished.resolve()
   }
 }

@@ -3,6 +3,10 @@
  * leave on a schedule, with and without them; and what the same module notices in a sandbox of its own.
  */
 
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+
 import { compileText } from '../tests/fixtures/compile.ts'
 import { HOSTILE_GUESTS } from '../tests/fixtures/wasm-hostile.ts'
 import { commandText, deployModule } from '../tests/fixtures/wasm-node.ts'
@@ -15,7 +19,7 @@ import { requirePackage } from './processes.ts'
 import type { BenchOptions } from './suite.ts'
 
 const ROUNDS = 5
-const LOAD = { perSecond: 200, durationMs: 5000, warmUpMs: 500 }
+const LOAD = { perSecond: 200, durationMs: 5000, warmUpMs: 500, isSpinning: false }
 const NEIGHBOUR = 'neighbours'
 const BOXED = 'neighbours-boxed'
 const QUANTILES = [0.5, 0.99] as const
@@ -83,21 +87,21 @@ async function measure(node: BenchNode, task: string): Promise<readonly number[]
   return samples
 }
 
-/** Asks each hostile task again and again. */
+/** Asks each hostile task again and again, from a process of its own. */
 class Attack {
-  readonly #over = new AbortController()
-  readonly #attackers: Promise<unknown>
+  readonly #process: ChildProcess
 
   constructor(node: BenchNode) {
-    const asking = Object.keys(HOSTILE_GUESTS).map(async (name) => {
-      // However it is answered.
-      while (!this.#over.signal.aborted) await requestOnce(node.target(name)).catch(() => {})
+    const targets = Object.keys(HOSTILE_GUESTS).map((name) => node.target(name))
+    const program = path.join(import.meta.dirname, 'wasm', 'attack.ts')
+    this.#process = spawn(process.execPath, [program, JSON.stringify(targets)], {
+      stdio: ['ignore', 'inherit', 'inherit'],
     })
-    this.#attackers = Promise.all(asking)
   }
 
   async stop(): Promise<void> {
-    this.#over.abort()
-    await this.#attackers
+    const ended = once(this.#process, 'exit')
+    this.#process.kill('SIGKILL')
+    await ended
   }
 }

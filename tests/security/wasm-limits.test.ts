@@ -98,6 +98,17 @@ suite('limits of WebAssembly', () => {
     await node.until('an answer', async () => ((await post('x')).status === 200 ? true : undefined))
   })
 
+  test('who keeps computing too long waits for the next try, which is told', async () => {
+    await deployText(node, 'keeps-on', commandText(SPIN), SHORT_CPU)
+    await node.until('a wait', async () => {
+      assertBreach(await node.get('keeps-on'), 'CPU_TIME')
+      const logs = await node.ok('logs', 'keeps-on', '--json')
+      return /3 requests in a row met a limit: the next one waits 1 s/.test(logs) ? true : undefined
+    })
+    // It comes to its turn all the same.
+    assertBreach(await beside(() => node.get('keeps-on')), 'CPU_TIME')
+  })
+
   test('computing counts in all, however often it pauses', async () => {
     const pauses = commandText(`(local $turns i32)
       (loop $more

@@ -1,6 +1,7 @@
 /**
  * What the main thread sees of a serving thread without asking it: whether it is stuck in a guest, by a word of shared memory
- * that the thread renews from its event loop as long as it has requests in flight; what it has in flight; and who it is.
+ * that the thread renews from its event loop as long as it has requests in flight; what it has in flight; how many threads were
+ * lost before it; and who it is.
  */
 
 import { readlinkSync } from 'node:fs'
@@ -11,7 +12,8 @@ const BEAT = 0
 const HELD = 8
 const IN_FLIGHT = 16
 const THREAD = 20
-const BYTES = 24
+const STRIKES = 24
+const BYTES = 32
 
 export class Beat {
   readonly memory: SharedArrayBuffer
@@ -19,6 +21,7 @@ export class Beat {
   readonly #held: Float64Array
   readonly #inFlight: Int32Array
   readonly #thread: Int32Array
+  readonly #strikes: Int32Array
   #timer: NodeJS.Timeout | undefined
   #onBeat: (() => void) | undefined
 
@@ -28,6 +31,7 @@ export class Beat {
     this.#held = new Float64Array(memory, HELD, 1)
     this.#inFlight = new Int32Array(memory, IN_FLIGHT, 1)
     this.#thread = new Int32Array(memory, THREAD, 1)
+    this.#strikes = new Int32Array(memory, STRIKES, 1)
   }
 
   /** In the thread, once. @param onBeat  called with each beat, while there are requests in flight and once more after them */
@@ -55,6 +59,15 @@ export class Beat {
 
   get heldBytes(): number {
     return this.#held[0] ?? 0
+  }
+
+  /** In the thread: those before it that were lost to a limit, with no answer in between. */
+  set strikes(count: number) {
+    Atomics.store(this.#strikes, 0, count)
+  }
+
+  get strikes(): number {
+    return Atomics.load(this.#strikes, 0)
   }
 
   get inFlight(): number {

@@ -121,7 +121,7 @@ export class ModuleServer implements AsyncDisposable {
 
   /** Resolves when it listens. @throws QuiverError `unavailable/INSTANTIATION_FAILED` */
   async start(): Promise<void> {
-    await this.#startThread()
+    await this.#startThread(0)
   }
 
   /** Called every so often by whoever owns all modules of the process. */
@@ -168,8 +168,11 @@ export class ModuleServer implements AsyncDisposable {
     this.#thread = undefined
   }
 
-  async #startThread(): Promise<void> {
+  /** @param strikes  threads in a row that were lost to a limit */
+  async #startThread(strikes: number): Promise<void> {
     const thread = this.#take()
+    // What computed too long before will do so again.
+    if (strikes > 0) thread.beNice()
     const { worker } = thread
     worker.on('message', (message: FromThread) => {
       if (message.type === 'log') this.#observer.onLog(message.stream, message.atMs, message.bytes)
@@ -177,7 +180,7 @@ export class ModuleServer implements AsyncDisposable {
     })
     worker.on('error', (thrown) => this.#onError(thread, QuiverError.from(thrown)))
     const listening = awaitMessage(worker, 'listening', AbortSignal.timeout(START_TIMEOUT_MS))
-    tell(worker, { type: 'serve', served: this.served, port: this.#port })
+    tell(worker, { type: 'serve', served: this.served, port: this.#port, strikes })
     try {
       this.#port = (await listening).port
     } catch (thrown) {
@@ -193,7 +196,7 @@ export class ModuleServer implements AsyncDisposable {
     const lost = this.#thread
     try {
       // Whoever comes back at once finds the new one.
-      await this.#startThread()
+      await this.#startThread((lost?.beat.strikes ?? 0) + 1)
       // Told before it ends, so that whoever lost a request knows why.
       lost?.pending.answerAll((isHead) => formatAnswer(error, isHead))
       this.#observer.onBreach(toFailure(error), true)

@@ -22,6 +22,7 @@ import { LogFlow } from './log-flow.ts'
 import { Pace } from './pace.ts'
 import { PendingAnswers } from './pending-answers.ts'
 import { rehearse } from './rehearsal.ts'
+import { Strikes } from './strikes.ts'
 
 export interface ThreadData {
   readonly beat: SharedArrayBuffer
@@ -34,6 +35,8 @@ export type ToThread =
       readonly served: ServedModule
       /** 0: any free one. */
       readonly port: number
+      /** Threads in a row that were lost to a limit. */
+      readonly strikes: number
     }
   /** Accepts no more; answered with `idle` when the last request has its answer. */
   | { readonly type: 'drain' }
@@ -65,6 +68,7 @@ class ServingThread {
   readonly #connections = new Set<Connection>()
   readonly #breachesTold = new Set<string>()
   #pace: Pace | null = null
+  #strikes = new Strikes(0)
   #server: Server | undefined
   #guest: Guest | undefined
   #runner: Runner | undefined
@@ -76,8 +80,11 @@ class ServingThread {
   }
 
   async serve(message: Extract<ToThread, { type: 'serve' }>): Promise<void> {
-    const { served, port } = message
+    const { served, port, strikes } = message
     const { limits } = served.plan
+    this.#strikes = new Strikes(strikes)
+    this.#beat.strikes = strikes
+    this.#tellWait()
     const budget = new Budget(limits, served.memories)
     this.#guest = {
       ...served,
@@ -111,9 +118,10 @@ class ServingThread {
   }
 
   readonly #onExchange = (exchange: Exchange): void => {
-    const delayMs = this.#pace?.delayMs ?? 0
+    const delayMs = Math.max(this.#pace?.delayMs ?? 0, this.#strikes.delayMs)
     if (delayMs <= 0) this.#answer(exchange)
-    else setTimeout(() => this.#answer(exchange), delayMs)
+    // Those before it may have used up what there is by then.
+    else setTimeout(() => this.#onExchange(exchange), delayMs)
   }
 
   #answer(exchange: Exchange): void {
@@ -128,13 +136,25 @@ class ServingThread {
       return
     }
     if (answered === undefined) {
-      this.#beat.leave()
+      this.#succeed()
       return
     }
-    answered.then(
-      () => this.#beat.leave(),
-      (thrown: unknown) => this.#fail(exchange, thrown),
-    )
+    answered.then(this.#succeed, (thrown: unknown) => this.#fail(exchange, thrown))
+  }
+
+  readonly #succeed = (): void => {
+    this.#beat.leave()
+    if (this.#strikes.count === 0) return
+    this.#strikes.forget()
+    this.#beat.strikes = 0
+  }
+
+  #tellWait(): void {
+    const { count, delayMs } = this.#strikes
+    if (delayMs <= 0) return
+    const seconds = Math.ceil(delayMs / 1000)
+    const text = `${count} requests in a row met a limit: the next one waits ${seconds} s\n`
+    this.#log.write('quiver', Buffer.from(text))
   }
 
   #choose(exchange: Exchange): Runner | undefined {
