@@ -68,6 +68,26 @@ suite('ainit: a virtual machine', { skip: withoutMachines }, () => {
     assert.equal(instance.readOutput(), expected)
   })
 
+  test('copies a tree that its task may change', async () => {
+    await using instance = await machines.start({
+      args: SH('echo changed >> group; cat group; ls -ld . | cut -c1-10'),
+      records: [
+        ['group', 'app:x:1000:\n'],
+        ['mount', 'tmpfs:1000000:/app'],
+        ['copy', '/etc:/app'],
+        ['workdir', '/app'],
+      ],
+    })
+    assert.equal(await instance.ended, 0)
+    assert.equal(instance.readOutput(), 'app:x:1000:\nchanged\ndrwxrwxrwt\n')
+  })
+
+  test('lets its task read what its kernel says', async () => {
+    await using instance = await machines.start({ args: SH('dmesg | head -1') })
+    await instance.ended
+    assert.match(instance.readOutput(), /Linux version/)
+  })
+
   test('says what could not be started', async () => {
     await using instance = await machines.start({ args: ['/bin/nothing'] })
     assert.equal(await instance.ended, 127)
