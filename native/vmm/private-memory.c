@@ -6,7 +6,7 @@
  * holes into it, under the feet of all other clones. So a clone gets the file read-only, and this library, preloaded into QEMU,
  * makes the two calls do what is wanted then:
  *
- * - a file that cannot be opened for reading and writing since its mount is read-only is opened for reading;
+ * - a file that cannot be opened for reading and writing, since its mount is read-only or it is another user's, is opened for reading;
  * - a hole in a file that is open for reading is no hole; QEMU's madvise(MADV_DONTNEED) that follows drops the clone's own copy.
  *
  * Nothing is made possible that the kernel forbids. Later versions of QEMU can open the file so by themselves
@@ -23,7 +23,8 @@
 
 static int open_file(const char *path, int flags, mode_t mode) {
   int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-  if (fd >= 0 || errno != EROFS || (flags & (O_ACCMODE | O_CREAT | O_TRUNC)) != O_RDWR)
+  int is_refused = fd < 0 && (errno == EROFS || errno == EACCES);
+  if (!is_refused || (flags & (O_ACCMODE | O_CREAT | O_TRUNC)) != O_RDWR)
     return fd;
   return (int)syscall(SYS_openat, AT_FDCWD, path, (flags & ~O_ACCMODE) | O_RDONLY, mode);
 }

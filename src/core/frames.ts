@@ -19,6 +19,7 @@ export const FRAME = {
   RESIZE: 7,
   START: 8,
   KILL_SESSION: 9,
+  FREEZE: 10,
   EVENT: 64,
   STDOUT: 65,
   STDERR: 66,

@@ -2,6 +2,7 @@
 
 import path from 'node:path'
 
+import type { QuiverError } from '../core/error.ts'
 import type { Driver } from '../drivers/driver.ts'
 import { openMicrovmDriver } from '../drivers/microvm/index.ts'
 import type { ProcessHost } from '../drivers/process.ts'
@@ -10,6 +11,9 @@ import { MachineBinary } from '../images/machine-binary.ts'
 import { findKernel } from '../kernel/kernels.ts'
 
 import type { ControlConfig } from './control-config.ts'
+import { buildLog } from './process.ts'
+
+const log = buildLog('control')
 
 /** @param group  name of its control groups */
 export async function openMachines(
@@ -30,8 +34,10 @@ export async function openMachines(
     uid: host.uidBase,
     folder: path.join(dataFolder, 'bin'),
     disksFolder: path.join(dataFolder, 'disks'),
+    templatesFolder: path.join(dataFolder, 'templates'),
     treesFolder: path.join(dataFolder, 'trees'),
   }
   const machinesHost = { ...host, instancesFolder: path.join(dataFolder, 'microvms') }
-  return await openMicrovmDriver(machinesHost, parts, group)
+  const onFailure = (error: QuiverError) => log(`no template could be made: ${error.message}`)
+  return await openMicrovmDriver(machinesHost, parts, group, onFailure)
 }

@@ -5,11 +5,18 @@
  */
 
 export { bind, bindMount, tmpfs } from './process/bwrap.ts'
-export type { CgroupHierarchy, Limits } from './process/cgroup.ts'
+export {
+  openCgroups,
+  type CgroupHierarchy,
+  type InstanceCgroup,
+  type Limits,
+} from './process/cgroup.ts'
+export { standStill } from './process/channel.ts'
 export { diskError } from './process/disk.ts'
 export { openProcessDriver, removeGroups } from './process/driver.ts'
 export type { Enclosure, LaunchPlan } from './process/enclosure.ts'
 export { buildHosts, buildResolvConf, ETC_FILES, resolvConfOf, UID_INSIDE } from './process/etc.ts'
 export { installProcessHost, type ProcessHost } from './process/host.ts'
+export { launch } from './process/launch.ts'
 export { probeCgroups, probeNamespaces, probeRest } from './process/probe.ts'
 export { each, flag, optional, type Records } from './process/records.ts'

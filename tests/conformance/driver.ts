@@ -149,7 +149,7 @@ export function testDriver(name: string, open: () => Promise<DriverFixture>): vo
     test('a wrong port is WRONG_PORT, and names both', async (t) => {
       if (lacks('ports', t)) return
       const instance = await driver.prepare(fixture.plans.serveElsewhere())
-      await assert.rejects(instance.start(AbortSignal.timeout(1500)), {
+      await assert.rejects(instance.start(AbortSignal.timeout(6000)), {
         reason: 'WRONG_PORT',
         message: /8000/,
       })

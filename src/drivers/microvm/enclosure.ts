@@ -13,8 +13,14 @@ import {
   type ProcessHost,
 } from '../process.ts'
 
+import type { Cloning } from './cloning.ts'
 import { makeKvmDevice } from './kvm-device.ts'
-import { buildMachineRecords, guestMemoryBytes, type MachineParts } from './launch-plan.ts'
+import {
+  buildMachineRecords,
+  guestMemoryBytes,
+  planMachine,
+  type MachineParts,
+} from './launch-plan.ts'
 import type { Machinery } from './machinery.ts'
 
 const MIB = 1024 * 1024
@@ -25,7 +31,14 @@ const HYPERVISOR_BYTES = 128 * MIB
 /** Threads of the hypervisor: those of the processors, and those that read disks. What limits.pids limits is inside. */
 const HYPERVISOR_THREADS = 128
 
-export function encloseInMachine(host: ProcessHost, machinery: Machinery): Enclosure {
+export interface MachineHost {
+  readonly host: ProcessHost
+  readonly machinery: Machinery
+  readonly cloning: Cloning
+}
+
+export function encloseInMachine(machineHost: MachineHost): Enclosure {
+  const { host, machinery } = machineHost
   return {
     isolation: 'microvm',
     memoryBytesMin: MEMORY_BYTES_MIN,
@@ -33,17 +46,16 @@ export function encloseInMachine(host: ProcessHost, machinery: Machinery): Enclo
     isFrozenWhole: true,
     probe: (cgroups) => probeMachine(host, machinery, cgroups),
     check: (plan, mounts) => assertSupported(plan, mounts),
-    provision: async (plan, signal) => void (await findParts(plan, machinery, signal)),
+    provision: (plan, signal) => provision(plan, machineHost, signal),
     limits: (plan) => limitsOf(plan),
     writeFiles: async () => {},
-    planLaunch: (plan, folder, signal) => planLaunch(plan, host, machinery, folder, signal),
+    planLaunch: (plan, folder, signal) => planLaunch(plan, machineHost, folder, signal),
   }
 }
 
 async function planLaunch(
   plan: InstancePlan,
-  host: ProcessHost,
-  machinery: Machinery,
+  { host, machinery, cloning }: MachineHost,
   folder: string,
   signal: AbortSignal,
 ): Promise<LaunchPlan> {
@@ -51,7 +63,21 @@ async function planLaunch(
   const uid = host.uidBase === null ? null : host.uidBase + plan.uidIndex
   const kvmDevice = found.accelerator === 'kvm' ? await makeKvmDevice(folder, uid) : null
   const parts = { ...found, kvmDevice }
-  return { records: buildMachineRecords(plan, host, parts), phase: 'boot' }
+  const template = await cloning.find({ machine: planMachine(plan, parts), parts })
+  const records = buildMachineRecords(plan, host, parts, template?.memoryFile ?? null)
+  if (template === undefined) return { records, phase: 'boot' }
+  const begin = (prefix: string) => cloning.load(template, parts.hypervisor, `${prefix}.q`)
+  return { records, phase: 'clone', begin }
+}
+
+/** Disks, and a template, so that the first start is as fast as all others. */
+async function provision(
+  plan: RevisionPlan,
+  { machinery, cloning }: MachineHost,
+  signal: AbortSignal,
+): Promise<void> {
+  const parts = await findParts(plan, machinery, signal)
+  await cloning.provide({ machine: planMachine(plan, parts), parts })
 }
 
 /** Builds disks that are not there yet. */

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import path from 'node:path'
 import { test } from 'node:test'
 
@@ -12,7 +13,8 @@ import { openMicrovmDriver } from './index.ts'
 
 const MIB = 1024 * 1024
 
-async function openFixture(): Promise<DriverFixture> {
+/** @param phase  whether machines boot, or are clones of one that has booted */
+async function openFixture(phase: 'boot' | 'clone'): Promise<DriverFixture> {
   const node = await openSandboxNode()
   const { images, host } = node
   const dataFolder = path.dirname(host.instancesFolder)
@@ -29,21 +31,28 @@ async function openFixture(): Promise<DriverFixture> {
     uid: host.uidBase,
     folder: path.join(dataFolder, 'bin'),
     disksFolder: path.join(dataFolder, 'disks'),
+    templatesFolder: path.join(dataFolder, 'templates'),
     treesFolder: path.join(dataFolder, 'trees'),
   }
+  const plans = await buildShellPlans(node, imageTree, {
+    isolation: 'microvm',
+    limits: { ...SPEC.limits, memoryBytes: 64 * MIB },
+  })
+  const open = () => openMicrovmDriver(host, parts, node.id, (error) => assert.fail(error))
+  if (phase === 'clone') {
+    await using driver = await open()
+    await driver.provision?.(plans.sleep(), AbortSignal.timeout(60_000))
+  }
   return {
-    open: () => openMicrovmDriver(host, parts, node.id),
+    open,
     openStream,
-    phases: ['boot', 'exec', 'listen'],
+    phases: [phase, 'exec', 'listen'],
     kill: async (instance) => {
       await instance.signal(9)
       return 'SIGNALED'
     },
     without: {},
-    plans: await buildShellPlans(node, imageTree, {
-      isolation: 'microvm',
-      limits: { ...SPEC.limits, memoryBytes: 64 * MIB },
-    }),
+    plans,
     [Symbol.asyncDispose]: () => node[Symbol.asyncDispose](),
   }
 }
@@ -51,4 +60,7 @@ async function openFixture(): Promise<DriverFixture> {
 const kernel = await findKernel(process.env, process.getuid?.() ?? 0)
 if (kernel === undefined) {
   test('the microvm driver', { skip: 'no kernel was built: run "quiver kernel build"' }, () => {})
-} else testDriver('microvm', openFixture)
+} else {
+  testDriver('microvm that boots', () => openFixture('boot'))
+  testDriver('microvm that is a clone', () => openFixture('clone'))
+}

@@ -3,19 +3,31 @@
  * process in a sandbox; all that a process has, such machines share with the sandbox driver (`process.ts`).
  */
 
-import type { Driver } from '../driver.ts'
-import { openProcessDriver, type ProcessHost } from '../process.ts'
+import { readFile } from 'node:fs/promises'
 
+import type { QuiverError } from '../../core/error.ts'
+import type { Driver } from '../driver.ts'
+import { openCgroups, openProcessDriver, type ProcessHost } from '../process.ts'
+
+import { Cloning } from './cloning.ts'
 import { encloseInMachine } from './enclosure.ts'
 import { Machinery, type MachineryParts } from './machinery.ts'
 
 export type { MachineryParts } from './machinery.ts'
 
-/** @param nodeId  names the driver's control groups; never shared by two drivers of a host */
+/**
+ * @param nodeId  names the driver's control groups; never shared by two drivers of a host
+ * @param onFailure  a template could not be made, and machines boot
+ */
 export async function openMicrovmDriver(
   host: ProcessHost,
-  parts: MachineryParts,
+  parts: MachineryParts & { readonly templatesFolder: string },
   nodeId: string,
+  onFailure: (error: QuiverError) => void,
 ): Promise<Driver> {
-  return await openProcessDriver(encloseInMachine(host, new Machinery(parts)), host, nodeId)
+  const cgroups = openCgroups(nodeId, await readFile('/proc/self/mountinfo', 'utf8'))
+  const group = (id: string) => cgroups.group(id)
+  const cloning = new Cloning({ host, folder: parts.templatesFolder, group, onFailure })
+  const enclosure = encloseInMachine({ host, machinery: new Machinery(parts), cloning })
+  return await openProcessDriver(enclosure, host, nodeId)
 }

@@ -1,11 +1,12 @@
 /** From an instance plan to what `ainit launch` is told of its machine: bwrap's arguments, the hypervisor's, the guest's. */
 
-import type { InstancePlan } from '../driver.ts'
+import type { InstancePlan, RevisionPlan } from '../driver.ts'
 import {
   bind,
   buildHosts,
   each,
   ETC_FILES,
+  flag,
   resolvConfOf,
   tmpfs,
   UID_INSIDE,
@@ -32,27 +33,37 @@ export interface MachineParts extends HypervisorFound {
 const MACHINE = '/machine'
 const KERNEL = `${MACHINE}/kernel`
 const INITRAMFS = `${MACHINE}/initramfs`
+const MEMORY = `${MACHINE}/memory`
+/** Host name around a machine that is saved. */
+const TEMPLATE = 'template'
 /** Where it finds what `ainit vm` opens for it: see docs/internals/microvm.md. */
 const CHANNEL_FD = 3
 const CONTROL_FD = 4
 const MOUNT_POINTS_BYTES = 1024 * 1024
 const MIB = 1024 * 1024
 
+/** @param savedMemory  of the template that it is a clone of; null: it boots */
 export function buildMachineRecords(
   plan: InstancePlan,
   host: ProcessHost,
   parts: MachineParts,
+  savedMemory: string | null,
 ): Records {
-  const argv = parts.hypervisor.argv(planMachine(plan, parts))
-  const [program = ''] = argv
+  const machine = planMachine(plan, parts)
   const { limits, isWritable } = plan.spec
+  const hypervisor =
+    savedMemory === null
+      ? buildHypervisorRecords(plan.task, machine, host, parts, [])
+      : buildHypervisorRecords(
+          plan.task,
+          { ...machine, memory: { kind: 'saved', file: MEMORY }, start: 'load' },
+          host,
+          parts,
+          bind(savedMemory, MEMORY),
+        )
   return [
-    ...each('bwrap', buildBwrapArgv(plan, host, parts)),
-    // The machine reaches nothing but through its channel.
-    ['netns', '1'],
-    ['vmm', '1'],
-    ['vmm_program', program],
-    ...each('vmm_arg', argv),
+    ...hypervisor,
+    ...flag('wait_resume', savedMemory !== null),
     ['hostname', plan.task],
     ['hosts', buildHosts(plan)],
     ['resolv', ETC_FILES[resolvConfOf(plan)]],
@@ -68,12 +79,53 @@ export function buildMachineRecords(
   ]
 }
 
+/** A machine that is to be saved when it has booted, its memory in this file. */
+export function buildTemplateRecords(
+  machine: MachinePlan,
+  host: ProcessHost,
+  parts: MachineParts,
+  memoryFile: string,
+): Records {
+  const saving = { ...machine, memory: { kind: 'saving', file: MEMORY } } as const
+  const mount = ['--bind', memoryFile, MEMORY]
+  return [
+    ...buildHypervisorRecords(TEMPLATE, saving, host, parts, mount),
+    ['template', 'boot'],
+    // Nothing of it is ever run.
+    ['program', '/'],
+    ['arg', '/'],
+  ]
+}
+
+function buildHypervisorRecords(
+  name: string,
+  machine: MachinePlan,
+  host: ProcessHost,
+  parts: MachineParts,
+  mounts: readonly string[],
+): Records {
+  const argv = parts.hypervisor.argv(machine)
+  const [program = ''] = argv
+  return [
+    ...each('bwrap', buildBwrapArgv(name, host, parts, mounts)),
+    // The machine reaches nothing but through its channel.
+    ['netns', '1'],
+    ['vmm', '1'],
+    ['vmm_program', program],
+    ...each('vmm_arg', argv),
+  ]
+}
+
 /** Memory that the guest gets: whole megabytes, as a hypervisor wants it. */
-export function guestMemoryBytes({ spec }: InstancePlan): number {
+export function guestMemoryBytes({ spec }: RevisionPlan): number {
   return Math.ceil(spec.limits.memoryBytes / MIB) * MIB
 }
 
-function planMachine(plan: InstancePlan, parts: MachineParts): MachinePlan {
+/** The machine as it boots. */
+export function planMachine(
+  plan: RevisionPlan,
+  parts: Omit<MachineParts, 'kvmDevice'>,
+): MachinePlan {
   const { disks, accelerator } = parts
   return {
     accelerator,
@@ -91,7 +143,7 @@ function planMachine(plan: InstancePlan, parts: MachineParts): MachinePlan {
 }
 
 /** As many as its share of the host's can fill. */
-function cpusOf({ spec: { limits } }: InstancePlan): number {
+function cpusOf({ spec: { limits } }: RevisionPlan): number {
   return limits.cpuMillis === null ? 1 : Math.max(1, Math.ceil(limits.cpuMillis / 1000))
 }
 
@@ -100,20 +152,22 @@ function diskPath(index: number): string {
 }
 
 function buildBwrapArgv(
-  plan: InstancePlan,
+  name: string,
   host: ProcessHost,
   { tree, kernel, initramfs, disks, kvmDevice }: MachineParts,
+  mounts: readonly string[],
 ): readonly string[] {
-  const namespaces = ['user', 'pid', 'ipc', 'uts', 'cgroup-try']
+  const unshared = ['user', 'pid', 'ipc', 'uts', 'cgroup-try']
   return [
     host.bwrapPath,
-    ...namespaces.map((name) => `--unshare-${name}`),
-    ...`--uid ${UID_INSIDE} --gid ${UID_INSIDE} --hostname ${plan.task} --as-pid-1`.split(' '),
+    ...unshared.map((namespace) => `--unshare-${namespace}`),
+    ...`--uid ${UID_INSIDE} --gid ${UID_INSIDE} --hostname ${name} --as-pid-1`.split(' '),
     ...bind(tree, '/'),
     ...tmpfs(MACHINE, MOUNT_POINTS_BYTES),
     ...bind(kernel, KERNEL),
     ...bind(initramfs, INITRAMFS),
     ...disks.flatMap((file, index) => bind(file, diskPath(index))),
+    ...mounts,
     ...`--remount-ro ${MACHINE} --proc /proc --dev /dev`.split(' '),
     ...(kvmDevice === null ? [] : ['--dev-bind', kvmDevice, KVM_DEVICE]),
     ...'--remount-ro /dev'.split(' '),

@@ -45,6 +45,29 @@ export async function watchEvents(
   return new Channel(socket)
 }
 
+/**
+ * Has a machine stand still, to be saved; it says nothing until the connection is closed.
+ *
+ * @throws QuiverError `unavailable/INSTANCE_GONE` when it ends instead
+ */
+export async function standStill(path: string): Promise<Disposable> {
+  const still = Promise.withResolvers<void>()
+  const socket = await dial(path)
+  const decoder = new FrameDecoder()
+  socket.on('data', (chunk: Buffer) => {
+    for (const { type, payload } of decodeOrDestroy(socket, decoder, chunk)) {
+      if (type === FRAME.EVENT && parseEvent(payload.toString()).name === 'frozen') still.resolve()
+    }
+  })
+  socket.on('error', () => {})
+  socket.on('close', () => {
+    still.reject(new QuiverError('unavailable', 'INSTANCE_GONE', 'the machine ended'))
+  })
+  socket.write(encodeFrame(FRAME.FREEZE))
+  await still.promise
+  return { [Symbol.dispose]: () => socket.destroy() }
+}
+
 export class Channel implements Disposable {
   readonly #socket: Socket
 

@@ -51,4 +51,6 @@ export interface LaunchPlan {
   readonly records: Records
   /** The step that ends when PID 1 runs. */
   readonly phase: Phase['name']
+  /** Called once its sockets listen, which are `<prefix>.c`, `.p` and perhaps others. */
+  readonly begin?: (prefix: string) => Promise<void>
 }

@@ -262,7 +262,7 @@ export class ProcessInstance implements Instance {
     // A stop or the deadline ends the waiting: its report is written then, and nothing may begin any more.
     const planned = await Promise.race([planning, this.#ready.promise])
     if (planned === undefined || this.#isFinishing) return
-    const { records, phase } = planned
+    const { records, phase, begin } = planned
     this.#progress.enterBy(phase)
     const common = buildRecords(this.plan, this.#host, this.#paths, this.#cgroup)
     const launched = launch(this.#host.ainitPath, this.folder, [...common, ...records])
@@ -271,6 +271,7 @@ export class ProcessInstance implements Instance {
     void launched.ended.then(() => this.#finish('KILLED'))
     // One that hangs has the time of the start, and no more.
     await Promise.race([launched.bound, this.#ready.promise])
+    if (begin !== undefined) await Promise.race([begin(this.#paths.socket), this.#ready.promise])
     try {
       await this.#watch()
     } catch (thrown) {
