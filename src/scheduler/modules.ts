@@ -51,6 +51,7 @@ export class ModuleJudge {
       if (spec.isolation === 'wasm') throw notWasm(spec)
       return spec
     }
+    if (spec.isolation === 'microvm') throw noMachine(spec)
     assertNothingPublished(spec)
     const demand = demandOf(spec, kind)
     // What is to come is judged when it comes.
@@ -146,6 +147,13 @@ function demandOf(spec: TaskSpec, kind: Task['kind']): ModuleDemand {
   const isRun = kind === 'run' || (spec.isolation !== 'wasm' && spec.http === null)
   const { entry = null, isReused = false } = spec.wasm ?? {}
   return { entry, memoryBytes: spec.limits.memoryBytes, isReused, isRun }
+}
+
+function noMachine({ name }: TaskSpec): QuiverError {
+  const message = `${name} is WebAssembly, which isolation "microvm" does not run yet`
+  return new QuiverError('unimplemented', 'SPEC_UNSUPPORTED', message, {
+    hint: 'Choose isolation "wasm" or "sandbox".',
+  })
 }
 
 function scriptMissing(task: string, name: string): QuiverError {
