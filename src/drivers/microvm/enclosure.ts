@@ -28,6 +28,8 @@ const MIB = 1024 * 1024
 const MEMORY_BYTES_MIN = 32 * MIB
 /** For the hypervisor itself, beside what the guest has: its code, its devices, the translations of an emulated guest. */
 const HYPERVISOR_BYTES = 128 * MIB
+/** From a start without a template to the making of one. */
+const PROVIDE_LATER_MS = 5000
 /** Threads of the hypervisor: those of the processors, and those that read disks. What limits.pids limits is inside. */
 const HYPERVISOR_THREADS = 128
 
@@ -63,7 +65,10 @@ async function planLaunch(
   const uid = host.uidBase === null ? null : host.uidBase + plan.uidIndex
   const kvmDevice = found.accelerator === 'kvm' ? await makeKvmDevice(folder, uid) : null
   const parts = { ...found, kvmDevice }
-  const template = await cloning.find({ machine: planMachine(plan, parts), parts })
+  const boot = { machine: planMachine(plan, parts), parts }
+  const template = await cloning.find(boot)
+  // Its kernel or hypervisor is another since it was deployed. Not now: this start is waited for.
+  if (template === undefined) setTimeout(() => void cloning.provide(boot), PROVIDE_LATER_MS).unref()
   const records = buildMachineRecords(plan, host, parts, template?.memoryFile ?? null)
   if (template === undefined) return { records, phase: 'boot' }
   const begin = (prefix: string) => cloning.load(template, parts.hypervisor, `${prefix}.q`)

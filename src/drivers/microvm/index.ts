@@ -3,6 +3,7 @@
  * process in a sandbox; all that a process has, such machines share with the sandbox driver (`process.ts`).
  */
 
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 
 import type { QuiverError } from '../../core/error.ts'
@@ -28,6 +29,9 @@ export async function openMicrovmDriver(
   const cgroups = openCgroups(nodeId, await readFile('/proc/self/mountinfo', 'utf8'))
   const group = (id: string) => cgroups.group(id)
   const cloning = new Cloning({ host, folder: parts.templatesFolder, group, onFailure })
-  const enclosure = encloseInMachine({ host, machinery: new Machinery(parts), cloning })
+  const machinery = new Machinery(parts)
+  // A node that has had machines will have them again: the processor is tried before a request waits for that.
+  if (existsSync(parts.disksFolder)) machinery.hypervisor().catch(() => {})
+  const enclosure = encloseInMachine({ host, machinery, cloning })
   return await openProcessDriver(enclosure, host, nodeId)
 }
