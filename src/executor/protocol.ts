@@ -179,6 +179,8 @@ export type FromExecutor =
       readonly error: Failure
       readonly isFatal: boolean
     }
+  /** Another connection is control's now: the last message on this one. */
+  | { readonly type: 'replaced' }
 
 export type LogStream = 'stdout' | 'stderr' | 'quiver'
 

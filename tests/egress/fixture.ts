@@ -127,10 +127,10 @@ export async function relayUnix(
   message: string,
 ): Promise<Socket> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true })
-  const path = `${socketPath}-pair`
-  server.listen(path)
+  const pairPath = `${socketPath}-pair`
+  server.listen(pairPath)
   await once(server, 'listening')
-  const client = connect({ path, allowHalfOpen: true })
+  const client = connect({ path: pairPath, allowHalfOpen: true })
   client.on('error', () => {})
   t.after(() => client.destroy())
   const [accepted]: Socket[] = await once(server, 'connection')

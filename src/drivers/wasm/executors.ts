@@ -105,8 +105,9 @@ export class Executor {
       onBreach: (instance, error, isFatal) => {
         this.#tenants.get(instance)?.onBreach(error, isFatal)
       },
-      onLost: () => {
+      onLost: (isReplaced) => {
         this.#link = undefined
+        this.#isLetGo ||= isReplaced
         void this.#reconnect()
       },
     })

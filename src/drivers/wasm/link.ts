@@ -23,8 +23,8 @@ import {
 export interface ExecutorObserver {
   onLog(instance: string, stream: LogStream, atMs: number, bytes: Uint8Array): void
   onBreach(instance: string, error: Failure, isFatal: boolean): void
-  /** Nothing more will be heard or answered. */
-  onLost(): void
+  /** Nothing more will be heard or answered. @param isReplaced  by another control process: it is not ours any more */
+  onLost(isReplaced: boolean): void
 }
 
 export class ExecutorLink implements Disposable {
@@ -33,6 +33,7 @@ export class ExecutorLink implements Disposable {
   readonly #asked = new Map<number, PromiseWithResolvers<string>>()
   #lastId = 0
   #isLost = false
+  #isReplaced = false
 
   constructor(stream: Duplex, observer: ExecutorObserver) {
     this.#stream = stream
@@ -115,6 +116,9 @@ export class ExecutorLink implements Disposable {
       case 'breach':
         this.#observer.onBreach(message.instance, message.error, message.isFatal)
         return
+      case 'replaced':
+        this.#isReplaced = true
+        return
       default:
         message satisfies never
     }
@@ -131,7 +135,7 @@ export class ExecutorLink implements Disposable {
     this.#isLost = true
     for (const { reject } of this.#asked.values()) reject(lost(cause))
     this.#asked.clear()
-    this.#observer.onLost()
+    this.#observer.onLost(this.#isReplaced)
   }
 }
 

@@ -51,16 +51,21 @@ export class Pool {
     server.listen({ host: '127.0.0.1', port })
   }
 
-  /** The newest connection is control's: an older one belongs to a control process that is gone. */
+  /** The newest connection is control's: an older one belongs to a control process that is gone, or is told that it should be. */
   async #talk(socket: Socket): Promise<void> {
-    this.#control?.destroy()
+    const former = this.#control
     this.#control = socket
+    if (former !== undefined) {
+      writeFrame(former, { type: 'replaced' })
+      former.destroySoon()
+    }
     socket.on('error', () => socket.destroy())
     socket.on('drain', () => this.#flush())
     this.#flush()
     try {
       for await (const { message, bytes } of readFrames<Asked>(socket)) {
-        void this.#answer(message, bytes)
+        if (this.#control !== socket) break
+        void this.#answer(socket, message, bytes)
       }
     } catch {
       // Control is gone; another one will come.
@@ -69,13 +74,19 @@ export class Pool {
     if (this.#control === socket) this.#control = undefined
   }
 
-  async #answer(asked: Asked, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  async #answer(socket: Socket, asked: Asked, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const answer = await this.#reply(asked, bytes)
+    // Another connection numbers its questions by itself.
+    if (this.#control === socket) this.#say(answer)
+  }
+
+  async #reply(asked: Asked, bytes: Uint8Array<ArrayBuffer>): Promise<FromExecutor> {
     const { id } = asked
     try {
       const result = JSON.stringify(await this.#do(asked, bytes))
-      this.#say({ type: 'done', id, result })
+      return { type: 'done', id, result }
     } catch (thrown) {
-      this.#say({ type: 'failed', id, error: toFailure(QuiverError.from(thrown)) })
+      return { type: 'failed', id, error: toFailure(QuiverError.from(thrown)) }
     }
   }
 
@@ -170,7 +181,7 @@ export class Pool {
       writeFrame(control, message, bytes)
       return
     }
-    // An answer is for the connection that asked; what is said of instances is for whoever comes next.
+    // What is said of instances is for whoever comes next.
     const isKept = message.type === 'log' || message.type === 'breach' || control !== undefined
     if (!isKept || this.#pendingBytes > PENDING_BYTES_MAX) return
     this.#pending.push({ message, bytes })
