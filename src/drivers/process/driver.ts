@@ -1,11 +1,12 @@
 /** The driver of every isolation whose instances are processes of this host: they differ in their enclosure alone. */
 
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { QuiverError } from '../../core/error.ts'
+import { errnoOf, QuiverError } from '../../core/error.ts'
 import type { Isolation } from '../../core/task.ts'
 import { isLockHeld, openLock } from '../../fds/lock.ts'
 import type {
@@ -97,7 +98,7 @@ class ProcessDriver implements Driver {
     const ids = entries
       .filter((entry) => entry.isDirectory() && INSTANCE_ID.test(entry.name))
       .map(({ name }) => name)
-    const found = await Promise.all(ids.map((id) => this.#adoptOne(id)))
+    const found = await Promise.all(ids.map((id) => this.#adoptUnlessGone(id)))
     const instances = found.filter((instance) => instance !== undefined)
     await this.#removeStrayGroups(new Set(ids))
     await this.#host.bridge?.adopted()
@@ -115,6 +116,16 @@ class ProcessDriver implements Driver {
       throw new QuiverError('invalid_argument', 'SPEC_UNSUPPORTED', message, { hint })
     }
     this.#enclosure.check(plan, mounts)
+  }
+
+  /** Whoever let go of it may just have removed it. */
+  async #adoptUnlessGone(id: string): Promise<Instance | undefined> {
+    try {
+      return await this.#adoptOne(id)
+    } catch (thrown) {
+      if (errnoOf(thrown) === 'ENOENT' && !existsSync(this.#paths(id).folder)) return undefined
+      throw thrown
+    }
   }
 
   async #adoptOne(id: string): Promise<Instance | undefined> {
