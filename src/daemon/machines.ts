@@ -15,7 +15,10 @@ import { buildLog } from './process.ts'
 
 const log = buildLog('control')
 
-/** @param group  name of its control groups */
+/**
+ * @param host  with the core dumps that it is to take
+ * @param group  name of its control groups
+ */
 export async function openMachines(
   config: Pick<ControlConfig, 'dataFolder' | 'packageRoot'>,
   host: ProcessHost,
@@ -38,6 +41,9 @@ export async function openMachines(
     treesFolder: path.join(dataFolder, 'trees'),
   }
   const machinesHost = { ...host, instancesFolder: path.join(dataFolder, 'microvms') }
-  const onFailure = (error: QuiverError) => log(`no template could be made: ${error.message}`)
-  return await openMicrovmDriver(machinesHost, parts, group, onFailure)
+  return await openMicrovmDriver(machinesHost, parts, group, logFailure)
+}
+
+function logFailure(error: QuiverError): void {
+  log(`no template could be made: ${error.message}`)
 }
