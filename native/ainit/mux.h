@@ -58,6 +58,8 @@ struct mux_owner {
 /* Once. What is asked for from then on is sent at the end of the loop's turn. */
 void mux_open(int fd, enum mux_side side, const struct mux_owner *owner);
 void mux_resume(void);
+/* The peer broke a rule of the owner's: nothing of it is read any more, not even what has come already, and `broken` is called. */
+void mux_break(const char *why);
 /* Nothing is to be heard of any channel any more: not even of those that are open. Messages that wait are forgotten too. */
 void mux_forget(void);
 

@@ -15,7 +15,6 @@ struct frame_header {
 #define FRAME_BYTES sizeof(struct frame_header)
 _Static_assert(FRAME_BYTES == 8, "as on the wire");
 
-void mux_break(const char *why);
 void mux_send(uint32_t id, uint8_t type, const void *payload, size_t length);
 void mux_take_turn_soon(struct channel *channel);
 void mux_take_no_turn(struct channel *channel);

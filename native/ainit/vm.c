@@ -110,12 +110,12 @@ static void channel_broken(const char *why) {
 static void take_hello(const uint8_t *payload, size_t length) {
   uint32_t version;
   if (length < sizeof version || vm.stage != VM_BOOTING) {
-    channel_broken("a greeting that was not expected");
+    mux_break("a greeting that was not expected");
     return;
   }
   memcpy(&version, payload, sizeof version);
   if (version != MACHINE_VERSION) {
-    channel_broken("the guest speaks another version");
+    mux_break("the guest speaks another version");
     return;
   }
   timer_stop(&vm.boot_timer);
@@ -145,7 +145,7 @@ static int read_status(const char *line) {
 static void take_exit(const uint8_t *payload, size_t length) {
   char line[EXIT_BYTES_MAX + 1];
   if (length < 2 || length >= sizeof line || vm.stage != VM_RUNNING) {
-    channel_broken("an end that was not expected");
+    mux_break("an end that was not expected");
     return;
   }
   for (size_t at = 0; at < length; at++) line[at] = payload[at] < ' ' ? ' ' : (char)payload[at];
@@ -153,7 +153,7 @@ static void take_exit(const uint8_t *payload, size_t length) {
   line[length] = '\0';
   int status = read_status(line);
   if (status < 0) {
-    channel_broken("an end that cannot be read");
+    mux_break("an end that cannot be read");
     return;
   }
   vm.status = status;
@@ -164,7 +164,7 @@ static void take_exit(const uint8_t *payload, size_t length) {
 }
 
 static void take_log(const uint8_t *payload, size_t length) {
-  if (length == 0 || payload[0] < LOG_STDOUT || payload[0] > LOG_REMARK) channel_broken("output of no stream");
+  if (length == 0 || payload[0] < LOG_STDOUT || payload[0] > LOG_REMARK) mux_break("output of no stream");
   else log_write(payload[0], payload + 1, length - 1);
 }
 
@@ -180,14 +180,14 @@ static void take_message(uint8_t type, const uint8_t *payload, size_t length) {
       take_exit(payload, length);
       return;
     case MESSAGE_FROZEN:
-      if (freezer_frozen() < 0) channel_broken("it stands still unasked");
+      if (freezer_frozen() < 0) mux_break("it stands still unasked");
       return;
     case MESSAGE_BYE:
       if (vm.stage == VM_REPORTED) leave();
-      else channel_broken("a farewell that was not expected");
+      else mux_break("a farewell that was not expected");
       return;
     default:
-      channel_broken("an unknown message");
+      mux_break("an unknown message");
   }
 }
 

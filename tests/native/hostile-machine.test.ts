@@ -114,6 +114,16 @@ suite('ainit: a machine that breaks rules ends with the rule', () => {
 })
 
 suite('ainit: a machine', () => {
+  test('that breaks one is not heard any more: neither what it says behind it, nor where it wants to go', async () => {
+    const behind = frame(0, 18, '\x01heard') + frame(2, 1, Buffer.of(5))
+    const frames = HELLO + frame(0, 18, '\x01before') + frame(0, 99) + behind
+    await using instance = await start(['hex', frames], [['core_bytes', '1000']])
+    assert.match(await ended(instance), /unknown message/)
+    const log = instance.readOut('log').toString()
+    assert.match(log, /before/)
+    assert.doesNotMatch(log, /heard|core dump/)
+  })
+
   test('that is never heard of ends in time', async () => {
     await using instance = await start(['silent'], [['boot_ms', '200']])
     assert.match(await ended(instance), /step=boot errno=110 .*nothing was heard/)
