@@ -103,13 +103,16 @@ static int write_setting(const char *name, const char *value) {
 
 /*
  * IPv4 alone, as the address says who somebody is. Only the interface's own address is answered for and spoken with: loopback
- * has others, on which relays listen. Nobody is told of other ways by redirection.
+ * has others, on which relays listen. Nobody is told of other ways by redirection, and nothing is passed on. A namespace begins
+ * with what the machine has set for itself, which may be a router's.
  */
 static int settle(void) {
   static const char *const settings[][2] = {
-      {"ipv6/conf/" INSIDE "/disable_ipv6", "1"}, {"ipv4/conf/all/arp_ignore", "1"},
-      {"ipv4/conf/all/arp_announce", "2"},        {"ipv4/conf/all/accept_redirects", "0"},
-      {"ipv4/conf/" INSIDE "/accept_redirects", "0"}};
+      {"ipv6/conf/" INSIDE "/disable_ipv6", "1"},     {"ipv4/conf/all/arp_ignore", "1"},
+      {"ipv4/conf/all/arp_announce", "2"},            {"ipv4/conf/all/forwarding", "0"},
+      {"ipv4/conf/" INSIDE "/forwarding", "0"},       {"ipv4/conf/all/accept_redirects", "0"},
+      {"ipv4/conf/" INSIDE "/accept_redirects", "0"}, {"ipv4/conf/all/route_localnet", "0"},
+      {"ipv4/conf/" INSIDE "/route_localnet", "0"}};
   for (size_t at = 0; at < sizeof settings / sizeof *settings; at++)
     if (write_setting(settings[at][0], settings[at][1]) < 0) return -1;
   return 0;

@@ -146,6 +146,19 @@ suite('ainit: instances on a bridge', { skip: !isRoot && 'only root makes bridge
     assert.equal(await probe(second, 'dial', '10.1.2.3', '80'), 'ok')
   })
 
+  test('pass nothing on, and have nobody reach their loopback, whatever the machine does', async () => {
+    using hub = await Switch.make()
+    await using instance = await join(hub, { at: 2 })
+    const inside = `--net=/proc/${findPid1(instance.pid)}/ns/net`
+    const keys = ['all', 'eth0'].flatMap((where) =>
+      ['forwarding', 'route_localnet', 'accept_redirects'].map(
+        (key) => `/proc/sys/net/ipv4/conf/${where}/${key}`,
+      ),
+    )
+    const values = execFileSync('nsenter', [inside, 'cat', ...keys]).toString()
+    assert.equal(values, '0\n'.repeat(keys.length))
+  })
+
   test('have a gateway where one is given', async () => {
     using hub = await Switch.make()
     const records = [...ON_BRIDGE, ['gateway', '10.83.0.3']] as const
