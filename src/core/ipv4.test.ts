@@ -32,6 +32,13 @@ test('a subnet is written with its first address', () => {
   }
 })
 
+test('a subnet in which nobody can be is refused', () => {
+  for (const text of ['0.0.0.0/8', '127.0.0.0/16', '224.0.0.0/16', '240.0.0.0/8']) {
+    assert.throws(() => parseSubnet(text), { hint: /Nobody can have an address of it/ }, text)
+  }
+  assert.equal(formatSubnet(parseSubnet('223.0.0.0/8')), '223.0.0.0/8')
+})
+
 test('who belongs to a subnet, and who may be somebody in it', () => {
   const subnet = parseSubnet('192.168.4.0/24')
   const cases = [

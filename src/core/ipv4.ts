@@ -11,6 +11,12 @@ export interface Subnet {
 /** Room for a few instances beside the addresses that nobody may have. */
 const PREFIX_BITS_MAX = 29
 const PREFIX_BITS_MIN = 8
+/** "This network", loopback, and from multicast on all that is reserved. */
+const NO_HOSTS: readonly Subnet[] = [
+  { base: 0, prefixBits: 8 },
+  { base: 127 * 2 ** 24, prefixBits: 8 },
+  { base: 224 * 2 ** 24, prefixBits: 3 },
+]
 
 /** @throws QuiverError `invalid_argument/IP_INVALID` */
 export function parseIpv4(text: string): number {
@@ -36,8 +42,11 @@ export function parseSubnet(text: string): Subnet {
   }
   const subnet = { base: parseIpv4(address), prefixBits }
   const base = baseOf(subnet.base, prefixBits)
-  if (base === subnet.base) return subnet
-  throw invalid(text, `Its first address is ${formatSubnet({ base, prefixBits })}.`)
+  if (base !== subnet.base) {
+    throw invalid(text, `Its first address is ${formatSubnet({ base, prefixBits })}.`)
+  }
+  if (!NO_HOSTS.some((none) => overlaps(none, subnet))) return subnet
+  throw invalid(text, 'Nobody can have an address of it: choose one such as "10.83.0.0/16".')
 }
 
 export function formatSubnet({ base, prefixBits }: Subnet): string {
