@@ -20,6 +20,8 @@ const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   wasm: () => import('./wasm.ts'),
   'wasm-component': () => import('./wasm-component.ts'),
   'wasm-neighbours': () => import('./wasm-neighbours.ts'),
+  microvm: () => import('./microvm.ts'),
+  'microvm-crowd': () => import('./microvm-crowd.ts'),
   cli: () => import('./cli.ts'),
 }
 

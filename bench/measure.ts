@@ -5,11 +5,13 @@ export interface Figure {
   /** `suite.case.statistic` */
   readonly name: string
   readonly value: number
-  readonly unit: 'ms' | 's' | 'MiB' | 'bytes' | 'count' | 'req/s'
+  readonly unit: 'ms' | 's' | 'MiB' | 'MiB/s' | 'bytes' | 'count' | 'req/s'
   /** Number of samples behind it. */
   readonly n: number
   readonly peer?: string
   readonly peerValue?: number
+  /** What runs the guests, where a virtual machine is behind it. */
+  readonly machine?: 'emulation' | 'kvm'
 }
 
 const DECIMALS = 3
@@ -33,7 +35,12 @@ export interface Peer {
 }
 
 /** Reports p50, p99 and max of durations in milliseconds as `<prefix>.p50` and so on. */
-export function reportDurations(prefix: string, samples: readonly number[], peer?: Peer): void {
+export function reportDurations(
+  prefix: string,
+  samples: readonly number[],
+  peer?: Peer,
+  facts: Pick<Figure, 'machine'> = {},
+): void {
   for (const [statistic, share] of STATISTICS) {
     report({
       name: `${prefix}.${statistic}`,
@@ -41,6 +48,7 @@ export function reportDurations(prefix: string, samples: readonly number[], peer
       unit: 'ms',
       n: samples.length,
       ...(peer === undefined ? {} : { peer: peer.name, peerValue: quantile(peer.samples, share) }),
+      ...facts,
     })
   }
 }

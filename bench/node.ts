@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { TaskDetail } from '../src/api/resources.ts'
 import { openClient, type Client } from '../src/client/client.ts'
 import type { Digest } from '../src/core/digest.ts'
+import type { Isolation } from '../src/core/task.ts'
 import { ROOT, TestNode } from '../tests/e2e/harness.ts'
 
 import { requestOnce, type Answer, type Target } from './http.ts'
@@ -36,15 +37,21 @@ export class BenchNode implements AsyncDisposable {
    * Deploys a copy of an example.
    *
    * @param scale  lines of `[scale]`, instead of its own
+   * @param flags  more of `quiver deploy`
    * @returns the copy
    */
-  async deployExample(example: string, scale: string, name = example): Promise<string> {
+  async deployExample(
+    example: string,
+    scale: string,
+    name = example,
+    ...flags: readonly string[]
+  ): Promise<string> {
     const folder = await mkdtemp(path.join(this.processes.folder, 'app-'))
     await cp(path.join(ROOT, 'examples', example), folder, { recursive: true })
     const manifest = path.join(folder, 'quiver.toml')
     const others = (await readFile(manifest, 'utf8')).replace(/^\[scale\]\n(?:(?!\[).*\n)*/m, '')
     await writeFile(manifest, `${others}\n[scale]\n${scale}\n`)
-    await this.processes.ok('deploy', folder, '--name', name)
+    await this.processes.ok('deploy', folder, '--name', name, ...flags)
     return folder
   }
 
@@ -75,8 +82,9 @@ export class BenchNode implements AsyncDisposable {
   }
 
   /** Deploys an image that the node has under one more name. */
-  async deployAs(name: string, image: Digest): Promise<void> {
-    await this.client.call('deploy', { body: { image, name } }, new AbortController().signal)
+  async deployAs(name: string, image: Digest, isolation?: Isolation): Promise<void> {
+    const body = { image, name, ...(isolation === undefined ? {} : { overrides: { isolation } }) }
+    await this.client.call('deploy', { body }, new AbortController().signal)
   }
 
   /** Ends the node and starts it again; the port is another one then. */

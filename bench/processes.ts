@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { access } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
-import { untilAnswered, type Target } from './http.ts'
+import { freePort, untilAnswered, type Target } from './http.ts'
 import { say } from './measure.ts'
 
 const run = promisify(execFile)
@@ -69,6 +69,21 @@ export async function startServer(
       await exited
     },
   }
+}
+
+/** Milliseconds of a server from exec to its first 200. `spawn` returns when exec has happened. */
+export async function timeBare(
+  [program = '', ...args]: readonly string[],
+  cwd: string,
+): Promise<number> {
+  const port = await freePort()
+  const env = { ...process.env, PORT: String(port), GREETING: 'hello' }
+  const child = spawn(program, args, { cwd, env, stdio: 'ignore' })
+  const startMs = performance.now()
+  const answeredMs = await untilAnswered({ port, host: 'localhost' })
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  return answeredMs - startMs
 }
 
 export interface Throughput {

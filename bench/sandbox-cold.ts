@@ -1,11 +1,8 @@
 /** From a request to a task that has no process, to its 200; and the bare process from exec to its 200, in turn. */
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-
-import { freePort, untilAnswered } from './http.ts'
 import { reportDurations, say } from './measure.ts'
 import { BenchNode } from './node.ts'
+import { timeBare } from './processes.ts'
 import type { BenchOptions } from './suite.ts'
 
 const RUNS = 50
@@ -58,16 +55,4 @@ async function measure(node: BenchNode, { name, example, peer, command }: Case, 
   const { instances } = await node.describe(example)
   const phases = instances[0]?.phases ?? []
   say(phases.map(({ name: phase, durationMs }) => `${phase} ${durationMs.toFixed(1)}`).join(', '))
-}
-
-/** From exec to the first 200. `spawn` returns when exec has happened. */
-async function timeBare([program, ...args]: Case['command'], cwd: string): Promise<number> {
-  const port = await freePort()
-  const env = { ...process.env, PORT: String(port), GREETING: 'hello' }
-  const child = spawn(program, args, { cwd, env, stdio: 'ignore' })
-  const startMs = performance.now()
-  const answeredMs = await untilAnswered({ port, host: 'localhost' })
-  child.kill('SIGKILL')
-  await once(child, 'exit')
-  return answeredMs - startMs
 }
