@@ -110,6 +110,19 @@ if (isRoot && process.env[INSIDE] === undefined) {
       assert.match(wrong.stderr, /this machine has no bridge "lo"/)
     })
 
+    test('is named when it has gone since a task was deployed', async () => {
+      const settings = { QUIVER_BRIDGE_NAME: 'br-gone', QUIVER_BRIDGE_SUBNET: '192.168.78.0/24' }
+      await using node = await TestNode.startWith(settings)
+      {
+        using bridge = new Bridge('br-gone', '192.168.78.1/24')
+        await deployAttacker(node, 'alice', BRIDGE)
+        assert.ok(bridge.name.length > 0)
+      }
+      const { status, body } = await node.get('alice')
+      assert.equal(status, 502)
+      assert.match(body, /BRIDGE_MISSING.*this machine has no bridge \\?"br-gone/)
+    })
+
     test('of another subnet is in the way of ours, and is named', async () => {
       using bridge = new Bridge('br-other', '10.83.4.1/24')
       await using node = await TestNode.start()

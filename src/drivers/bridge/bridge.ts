@@ -88,22 +88,21 @@ export class Bridge implements NodeBridge {
     if (!this.#host.isRoot) throw needsRoot()
     const { name, subnet } = this.#host.settings
     assertUnrouted(subnet, await readRoutes(), name)
-    if (name === null) return
-    await runBridge(this.#host.ainitPath, 'find', name).catch((cause: unknown) => {
-      throw bridgeMissing(name, cause)
-    })
+    await this.#assertThere()
   }
 
   /**
    * Before the launch; `leave` when it has ended, or was not launched.
    *
    * @param folder  of the instance
+   * @throws QuiverError `failed_precondition/BRIDGE_MISSING`, `failed_precondition/START_FAILED`
    * @returns undefined when the instance is not on the bridge
    */
   async join(plan: InstancePlan, folder: string): Promise<Connection | undefined> {
     if (plan.bridge === undefined) return undefined
     this.#add(plan, plan.bridge, folder)
     await this.#names.write(this.#announced())
+    await this.#assertThere()
     const descriptor = await this.#openSwitch()
     const isWaiting = !this.#ports.has(plan.bridge.address, plan.id)
     if (isWaiting) await writeFile(path.join(folder, WAITING), '', { mode: 0o600 })
@@ -168,6 +167,15 @@ export class Bridge implements NodeBridge {
     // Received by the port is sent by the instance: bytes, then packets.
     const [, , packets = '0'] = line.trim().split(/\s+/)
     return Number(packets)
+  }
+
+  /** A bridge of the machine is its operator's, who may have removed it since a task was deployed. */
+  async #assertThere(): Promise<void> {
+    const { name } = this
+    if (name === null) return
+    await runBridge(this.#host.ainitPath, 'find', name).catch((cause: unknown) => {
+      throw bridgeMissing(name, cause)
+    })
   }
 
   #add(plan: InstancePlan, own: BridgeInterface, folder: string): Member {
