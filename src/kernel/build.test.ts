@@ -134,9 +134,10 @@ suite('building a kernel', { skip }, () => {
     })
   })
 
-  test('a source that is not there is named with its package', async () => {
+  test('a source that is not there is named, with the package that has one', async () => {
     await assert.rejects(build('/nowhere.tar.xz'), {
       reason: 'KERNEL_TOOLS_MISSING',
+      message: /without \/nowhere\.tar\.xz, the source of Linux 6\.1/,
       hint: /linux-source-6\.1/,
     })
   })

@@ -38,7 +38,8 @@ const REQUIREMENTS: readonly Requirement[] = [
 
 /** @param source  another source than the package's; null: the package's */
 export async function findMissing(source: string | null): Promise<readonly Requirement[]> {
-  const own = source === null ? SOURCE : { ...SOURCE, paths: [source] }
+  const own =
+    source === null ? SOURCE : { ...SOURCE, name: `${source}, ${SOURCE.name}`, paths: [source] }
   const wanted = REQUIREMENTS.map((one) => (one === SOURCE ? own : one))
   const isThere = await Promise.all(wanted.map(isPresent))
   return wanted.filter((_, index) => isThere[index] === false)
