@@ -39,11 +39,17 @@ async function askAll(node: BenchNode, count: number, machine: Guests): Promise<
   const ok = answers.filter(({ status }) => status === 200).length
   const times = answers.map(({ ms }) => ms)
   report({ name: 'microvm-crowd.ok.count', value: ok, unit: 'count', n: count, machine })
-  for (const [name, share] of Object.entries({ p50: 0.5, p95: 0.95, max: 1 })) {
+  for (const [name, share] of STATISTICS) {
     const value = quantile(times, share)
     report({ name: `microvm-crowd.answer.${name}`, value, unit: 'ms', n: count, machine })
   }
 }
+
+const STATISTICS = [
+  ['p50', 0.5],
+  ['p95', 0.95],
+  ['max', 1],
+] as const
 
 /** Of the machine in the middle. */
 async function reportIdle(node: BenchNode, name: string, machine: Guests): Promise<void> {

@@ -12,9 +12,32 @@ import type { BenchOptions } from './suite.ts'
 
 const RUNS = 20
 
-const CASES: readonly Case[] = [
-  { name: 'static', example: 'static-c', command: ['./server'] },
-  { name: 'node-hello', example: 'node-hello', command: [process.execPath, 'server.mjs'] },
+/** An application, and what its figures are called. */
+interface NamedCase extends Case {
+  readonly figures: Readonly<Record<Exclude<keyof Starts, 'bare'>, string>>
+}
+
+const CASES: readonly NamedCase[] = [
+  {
+    example: 'static-c',
+    command: ['./server'],
+    figures: {
+      sandbox: 'sandbox-static',
+      boot: 'boot-static',
+      clone: 'clone-static',
+      kernel: 'kernel-static',
+    },
+  },
+  {
+    example: 'node-hello',
+    command: [process.execPath, 'server.mjs'],
+    figures: {
+      sandbox: 'sandbox-node-hello',
+      boot: 'boot-node-hello',
+      clone: 'clone-node-hello',
+      kernel: 'kernel-node-hello',
+    },
+  },
 ]
 
 export async function run({ n = RUNS }: BenchOptions): Promise<void> {
@@ -33,16 +56,14 @@ export async function run({ n = RUNS }: BenchOptions): Promise<void> {
   say(formatTable(rows, machine, n))
 }
 
-function reportStarts({ name }: Case, { kernel, ...starts }: Starts, machine: Guests): void {
-  const boot = { name: 'its own boot', samples: starts.boot }
+function reportStarts({ figures }: NamedCase, starts: Starts, machine: Guests): void {
+  const bare = { name: 'bare process', samples: starts.bare }
   const sandbox = { name: 'sandbox', samples: starts.sandbox }
-  reportDurations(`microvm.boot-${name}`, starts.boot, sandbox, { machine })
-  reportDurations(`microvm.clone-${name}`, starts.clone, boot, { machine })
-  reportDurations(`microvm.sandbox-${name}`, starts.sandbox, {
-    name: 'bare process',
-    samples: starts.bare,
-  })
-  reportDurations(`microvm.kernel-${name}`, kernel, undefined, { machine })
+  const boot = { name: 'its own boot', samples: starts.boot }
+  reportDurations(`microvm.${figures.sandbox}`, starts.sandbox, bare)
+  reportDurations(`microvm.${figures.boot}`, starts.boot, sandbox, { machine })
+  reportDurations(`microvm.${figures.clone}`, starts.clone, boot, { machine })
+  reportDurations(`microvm.${figures.kernel}`, starts.kernel, undefined, { machine })
 }
 
 /** One row of the README: the four ways, side by side. */

@@ -16,7 +16,6 @@ const SCALE = 'pause_after = "never"\nstop_after = "100ms"'
 const WARM_UP = 2
 
 export interface Case {
-  readonly name: string
   readonly example: string
   /** Of the bare process, started in the folder of the application. */
   readonly command: readonly [program: string, ...args: string[]]
