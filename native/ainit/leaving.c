@@ -18,6 +18,7 @@
 #define RETRY_MS 100
 #define LEAVING_MAX 256
 #define CORES_MAX 8
+#define CORE_NAME_BYTES 24
 
 /* A connection out of the machine that egress has not been given yet. */
 struct leaving {
@@ -112,15 +113,23 @@ static void take_lend(uint32_t id) {
   splice_attach(splice, fd);
 }
 
+/* A dump whose name has no `.part` any more is whole, or as long as is allowed. */
+static void core_gone(struct splice *splice) {
+  const char *name = splice->context, *part = name + CORE_NAME_BYTES;
+  if (renameat(FD_OUT, part, FD_OUT, name) < 0) log_remark("%s keeps its name: %s", part, strerror(errno));
+}
+
 /* All together are as long as is allowed, and each is cut off where that is reached. */
 static void take_core(uint32_t id) {
-  char name[24];
-  snprintf(name, sizeof name, "core.%d", core_count + 1);
+  static char names[CORES_MAX][2][CORE_NAME_BYTES];
   if (core_bytes == 0 || core_count == CORES_MAX) {
     mux_refuse(id, EFBIG);
     return;
   }
-  int fd = openat(FD_OUT, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  char *name = names[core_count][0], *part = names[core_count][1];
+  snprintf(name, CORE_NAME_BYTES, "core.%d", core_count + 1);
+  snprintf(part, CORE_NAME_BYTES, "core.%d.part", core_count + 1);
+  int fd = openat(FD_OUT, part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   struct splice *splice = fd < 0 ? NULL : splice_accept(id, CHANNEL_CORE);
   if (fd < 0) mux_refuse(id, errno);
   if (fd >= 0 && splice == NULL) close(fd);
@@ -128,6 +137,8 @@ static void take_core(uint32_t id) {
   core_count++;
   log_remark("a core dump is written to %s", name);
   splice->bytes_left = &core_bytes;
+  splice->context = name;
+  splice->gone = core_gone;
   splice_answer(splice);
   splice_finish(splice);
   splice_attach(splice, fd);

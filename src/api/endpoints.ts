@@ -3,6 +3,8 @@
  * document are made from this one table. It is plain data, so that the client stays light; validation is in `schemas.ts`.
  */
 
+import type { Readable } from 'node:stream'
+
 import type { Digest } from '../core/digest.ts'
 import type { BinaryConfig, ImageConfig } from '../images/images.ts'
 
@@ -10,6 +12,7 @@ import type {
   BinaryDetail,
   BinaryView,
   ConfigView,
+  CoreView,
   DeployDifference,
   DeployRequest,
   DeployResult,
@@ -37,9 +40,9 @@ import type {
 
 /**
  * What an answer is: one JSON value; `lines`: JSON values, one a line, possibly without end; `text`; `session`: the
- * connection is upgraded and carries frames (`stdio.ts`). An `upload` takes bytes and answers JSON.
+ * connection is upgraded and carries frames (`stdio.ts`). An `upload` takes bytes and answers JSON, a `download` answers bytes.
  */
-export type EndpointKind = 'json' | 'lines' | 'text' | 'session' | 'upload'
+export type EndpointKind = 'json' | 'lines' | 'text' | 'session' | 'upload' | 'download'
 
 export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -100,6 +103,16 @@ export const ENDPOINTS = {
     summary: 'Attach to a program or execute another one beside it; upgrades to quiver-stdio',
   },
 
+  listCores: json('instance', 'GET', '/v1/cores', 'List core dumps'),
+  readCore: {
+    kind: 'download',
+    noun: 'instance',
+    method: 'GET',
+    path: '/v1/cores/:task/:number',
+    summary: 'Read a core dump',
+  },
+  removeCore: json('instance', 'DELETE', '/v1/cores/:task/:number', 'Remove a core dump'),
+
   missing: json('image', 'POST', '/v1/missing', 'Say which files are not stored yet'),
   putFile: {
     kind: 'upload',
@@ -150,6 +163,10 @@ export type EndpointId = keyof typeof ENDPOINTS
 interface Named {
   readonly name: string
 }
+interface NumberedCore {
+  readonly task: string
+  readonly number: number
+}
 interface Referenced {
   readonly reference: string
 }
@@ -188,6 +205,9 @@ export interface Calls {
   runSnippet: { body: SnippetRequest; output: SnippetResult }
   logs: { params: { readonly target: string }; query: LogQuery; output: LogRecord }
   session: { params: { readonly target: string }; output: null }
+  listCores: { query: { readonly task?: string | undefined }; output: readonly CoreView[] }
+  readCore: { params: NumberedCore; output: Readable }
+  removeCore: { params: NumberedCore; output: null }
   missing: { body: { readonly digests: readonly Digest[] }; output: readonly Digest[] }
   putFile: {
     params: { readonly digest: Digest }

@@ -94,12 +94,13 @@ function buildParameters(
 }
 
 function buildBody({ kind }: Endpoint, schema: z.ZodType | undefined, shared: Shared): object {
-  const bytes = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } }
-  if (kind === 'upload') return { requestBody: { required: true, content: bytes } }
+  if (kind === 'upload') return { requestBody: { required: true, content: BYTES } }
   if (schema === undefined) return {}
   const content = { 'application/json': { schema: toJson(schema, shared) } }
   return { requestBody: { required: true, content } }
 }
+
+const BYTES = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } }
 
 function buildSuccess({ kind }: Endpoint, output: z.ZodType | undefined, shared: Shared): object {
   const schema = output === undefined ? {} : toJson(output, shared)
@@ -107,6 +108,7 @@ function buildSuccess({ kind }: Endpoint, output: z.ZodType | undefined, shared:
     const description = 'The connection carries frames from now on: see docs/internals/ainit.md.'
     return { 101: { description } }
   }
+  if (kind === 'download') return { 200: { description: 'Bytes', content: BYTES } }
   if (kind === 'text') {
     return { 200: { description: 'Text', content: { 'text/plain': { schema } } } }
   }

@@ -11,6 +11,7 @@ import type { BinaryConfig, ImageConfig } from '../images/images.ts'
 
 import type { AddressView, PublishView } from './reach.ts'
 
+export type { Core as CoreView } from '../drivers/cores.ts'
 export type { AddressView, PublishView } from './reach.ts'
 export type {
   DeployRequest,

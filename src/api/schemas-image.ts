@@ -40,6 +40,7 @@ const limits = z
     pids: positive,
     files: positive,
     fileBytes: count.nullable(),
+    coreBytes: count.nullable().optional(),
     tmpBytes: count,
     requestTimeoutMs: positive,
     startTimeoutMs: positive,

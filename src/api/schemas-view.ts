@@ -125,6 +125,28 @@ export const instance = z
   })
   .meta({ id: 'Instance' }) satisfies z.ZodType<resource.InstanceView>
 
+const coreModule = z
+  .strictObject({ path: z.string(), buildId: z.string().nullable() })
+  .meta({ id: 'CoreModule' })
+
+export const core = z
+  .strictObject({
+    task: z.string(),
+    number: count,
+    revision: count,
+    instance: z.string(),
+    atMs: timeMs,
+    pid: count.nullable(),
+    signal: count.nullable(),
+    command: z.string(),
+    program: coreModule.nullable(),
+    modules: z.array(coreModule),
+    bytes: count,
+    storedBytes: count,
+    isTruncated: z.boolean(),
+  })
+  .meta({ id: 'Core' }) satisfies z.ZodType<resource.CoreView>
+
 const revision = z
   .strictObject({
     number: count,

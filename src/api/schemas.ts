@@ -3,6 +3,8 @@
  * Types are in `resources.ts` and `endpoints.ts`; the compiler checks that these agree with them.
  */
 
+import type { Readable } from 'node:stream'
+
 import * as z from 'zod'
 
 import { CODES } from '../core/error.ts'
@@ -38,6 +40,7 @@ const numberText = z
   .string()
   .regex(/^\d{1,15}$/, 'is not a whole number')
   .transform(Number)
+const numberedCore = z.strictObject({ task: name, number: numberText })
 const booleanText = z.enum(['true', 'false']).transform((text) => text === 'true')
 
 const overrides = z.strictObject({
@@ -183,6 +186,9 @@ export const SCHEMAS = {
   runSnippet: { body: snippetRequest, output: view.snippetResult },
   logs: { params: z.strictObject({ target: instanceId }), query: logQuery, output: view.logRecord },
   session: { params: z.strictObject({ target: instanceId }), output: z.null() },
+  listCores: { query: z.strictObject({ task: name.optional() }), output: z.array(view.core) },
+  readCore: { params: numberedCore, output: z.custom<Readable>() },
+  removeCore: { params: numberedCore, output: z.null() },
   missing: {
     body: z.strictObject({ digests: z.array(digest).max(100_000) }),
     output: z.array(digest),

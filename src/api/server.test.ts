@@ -163,7 +163,7 @@ suite('answers', () => {
     if (endpoint.kind !== 'json' || NEEDS_FILES.has(id)) continue
     test(`${id} answers what its schema says`, async (t) => {
       const { unix } = await serve(t)
-      const url = endpoint.path.replace(/:\w+/, 'hello')
+      const url = endpoint.path.replace(':number', '1').replace(/:\w+/, 'hello')
       const body = samples[id]?.body
       const answer = await unix({ method: endpoint.method, path: url, body })
       assert.equal(answer.status, 200, answer.body)
@@ -178,6 +178,13 @@ suite('answers', () => {
     const { headers, body } = await unix({ path: '/metrics' })
     assert.match(String(headers['content-type']), /^text\/plain/)
     assert.match(body, /^quiver_tasks 1$/m)
+  })
+
+  test('a core dump is bytes, for a number that is one', async (t) => {
+    const { unix } = await serve(t)
+    const { headers, body } = await unix({ path: '/v1/cores/hello/3' })
+    assert.deepEqual([headers['content-type'], body], ['application/octet-stream', 'hello 3'])
+    assert.equal((await unix({ path: '/v1/cores/hello/x' })).status, 400)
   })
 
   test("the caller's request id is kept, and anything else replaced", async (t) => {

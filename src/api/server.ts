@@ -173,6 +173,7 @@ async function call(
   const result: unknown = Reflect.apply(HANDLERS[id], undefined, [service, given])
   if (isSequence(result)) return await stream(await buildLines(result), response)
   const output = await result
+  if (output instanceof Readable) return await sendBytes(output, response)
   if (kind === 'text') return send(response, 200, 'text/plain; charset=UTF-8', String(output))
   send(response, 200, 'application/json', JSON.stringify(output))
 }
@@ -182,6 +183,12 @@ async function stream(lines: AsyncIterable<string>, response: ServerResponse): P
   response.writeHead(200, { 'content-type': 'application/x-ndjson' }).flushHeaders()
   // Lines never throw: what fails is the connection, and then there is nobody to tell.
   await pipeline(Readable.from(lines), response).catch(() => {})
+}
+
+/** What fails on the way cuts the connection: the receiver sees that it is not whole. */
+async function sendBytes(content: Readable, response: ServerResponse): Promise<void> {
+  response.writeHead(200, { 'content-type': 'application/octet-stream' })
+  await pipeline(content, response).catch(() => {})
 }
 
 /** @throws QuiverError `invalid_argument/REQUEST_INVALID` naming the field */

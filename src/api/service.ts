@@ -10,6 +10,7 @@
 import type { Readable } from 'node:stream'
 
 import type { Digest } from '../core/digest.ts'
+import type { Core } from '../drivers/cores.ts'
 import type { ExecRequest, Session } from '../drivers/driver.ts'
 import type { BinaryConfig, ImageConfig } from '../images/images.ts'
 
@@ -126,6 +127,13 @@ export interface InstanceControl {
    * @throws QuiverError before the first record: `not_found/TASK_NOT_FOUND`, `invalid_argument/PATTERN_INVALID`
    */
   logs(target: string, query: LogQuery, signal: AbortSignal): AsyncIterable<LogRecord>
+
+  /** By task, oldest first; of one task when `task` is given. */
+  listCores(task: string | undefined): Promise<readonly Core[]>
+  /** As the kernel of its machine wrote it. @throws QuiverError `not_found/CORE_NOT_FOUND` */
+  readCore(task: string, number: number): Promise<Readable>
+  /** @throws QuiverError `not_found/CORE_NOT_FOUND` */
+  removeCore(task: string, number: number): Promise<void>
 }
 
 export interface OpenedSession {

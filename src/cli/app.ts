@@ -14,6 +14,9 @@ import { importBinary } from './commands/binary/import.ts'
 import { inspectBinary } from './commands/binary/inspect.ts'
 import { listBinaries } from './commands/binary/ls.ts'
 import { removeBinary } from './commands/binary/rm.ts'
+import { getCore } from './commands/core/get.ts'
+import { listCores } from './commands/core/ls.ts'
+import { removeCore } from './commands/core/rm.ts'
 import { collectGarbage } from './commands/image/gc.ts'
 import { inspectImage } from './commands/image/inspect.ts'
 import { listImages } from './commands/image/ls.ts'
@@ -93,6 +96,10 @@ const root = buildRouteMap({
         inspect: inspectBinary,
         rm: removeBinary,
       },
+    }),
+    core: buildRouteMap({
+      docs: { brief: 'List, fetch and remove core dumps' },
+      routes: { ls: listCores, get: getCore, rm: removeCore },
     }),
     kernel: buildRouteMap({
       docs: { brief: 'Build, list and remove kernels of microVMs' },

@@ -1,6 +1,6 @@
 /**
- * The typed client of the control API: one method for all calls of the table, and three for what is not a value:
- * lines, uploads and sessions. Light on purpose: it is part of the start of every command.
+ * The typed client of the control API: one method for all calls of the table, and four for what is not a value:
+ * lines, uploads, downloads and sessions. Light on purpose: it is part of the start of every command.
  */
 
 import type { Readable } from 'node:stream'
@@ -49,6 +49,13 @@ export interface Client extends Disposable {
   ): AsyncGenerator<Output<I>>
 
   upload(digest: Digest, content: Readable, signal: AbortSignal): Promise<void>
+
+  /** Bytes as they come; whoever reads them sees an error when the node ends before they do. */
+  download<I extends IdOfKind<'download'>>(
+    id: I,
+    input: Input<I>,
+    signal: AbortSignal,
+  ): Promise<Readable>
 
   openSession(target: string, request: SessionRequest, signal: AbortSignal): Promise<ClientSession>
 }
@@ -115,6 +122,15 @@ class HttpClient implements Client {
       signal,
     )
     response.resume()
+  }
+
+  async download<I extends IdOfKind<'download'>>(
+    id: I,
+    input: Input<I>,
+    signal: AbortSignal,
+  ): Promise<Readable> {
+    const { path } = buildRequest(ENDPOINTS[id], input)
+    return await this.#transport.exchange({ method: 'GET', path }, signal)
   }
 
   async openSession(

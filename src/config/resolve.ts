@@ -115,6 +115,7 @@ function resolveLimits(limits: Manifest['limits'], isolation: Isolation): Limits
     pids: limits.pids,
     files: limits.files,
     fileBytes: limits.file_size ?? null,
+    ...(limits.core === undefined ? {} : { coreBytes: limits.core }),
     tmpBytes: limits.tmp,
     requestTimeoutMs: limits.request_timeout,
     startTimeoutMs: limits.start_timeout ?? START_TIMEOUT_MS[isolation],

@@ -104,6 +104,13 @@ export const LimitsSchema = z
       .optional()
       .describe('Largest file a process may write; no limit but `tmp` unless given.')
       .meta({ examples: ['16MiB'] }),
+    core: field
+      .size('1B', '1024GiB')
+      .optional()
+      .describe(
+        'Core dumps that an instance in a microVM may write when its processes crash; none unless given, as they hold all that was in memory.',
+      )
+      .meta({ examples: ['256MiB'] }),
     tmp: field
       .size('64KiB', '1024GiB')
       .prefault('64MiB')

@@ -151,6 +151,8 @@ export interface LimitsSpec {
   readonly files: number
   /** Largest file a process may write (RLIMIT_FSIZE); null: bounded by tmpfs only. */
   readonly fileBytes: number | null
+  /** Core dumps of an instance, all together; null, or absent: none are made. In a microVM alone. */
+  readonly coreBytes?: number | null | undefined
   /** Size of each tmpfs: `/tmp`, and `/app` when it is writable. */
   readonly tmpBytes: number
   readonly requestTimeoutMs: number

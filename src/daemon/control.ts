@@ -15,6 +15,7 @@ import { openApiServer, type ApiListener } from '../api/server.ts'
 import { loadToken } from '../api/token.ts'
 import { QuiverError } from '../core/error.ts'
 import { openBridge, type Bridge } from '../drivers/bridge.ts'
+import type { Cores } from '../drivers/cores.ts'
 import type { Driver, OpenStream } from '../drivers/driver.ts'
 import type { ExecutorTree } from '../drivers/module-plan.ts'
 import { installProcessHost, removeGroups, type ProcessHost } from '../drivers/process.ts'
@@ -34,6 +35,7 @@ import { Scheduler } from '../scheduler/scheduler.ts'
 import { listSetAside, openSqliteStore } from '../store/sqlite/index.ts'
 
 import type { ControlConfig } from './control-config.ts'
+import { openCores, removeOldCores } from './cores.ts'
 import { keepHeapCompact, storeCompiledCode } from './heap.ts'
 import { LinkDataPlane } from './link-data-plane.ts'
 import { openMachines } from './machines.ts'
@@ -79,7 +81,8 @@ async function serve(
     log(`"${key}" in ${stateFile} was damaged and is set aside`)
   const recipesFolder = path.join(config.packageRoot, 'recipes')
   const images = resources.use(await openImageStore({ dataFolder, store, recipesFolder }))
-  const { executors, ...opened } = await openDrivers(config, images, resources)
+  const cores = await openCores(dataFolder, events)
+  const { executors, ...opened } = await openDrivers(config, images, cores, resources)
   const { bridge, sandbox, microvm, wasm } = opened
   const dataPlane = new LinkDataPlane({
     onProxy: (message) => handleProxy(message, parts),
@@ -103,9 +106,10 @@ async function serve(
       instancesMax: config.instancesMax,
     }),
   )
-  const parts = { ...shared, config, scheduler, listSetAside: () => listSetAside(stateFile) }
+  const parts = { ...shared, config, cores, scheduler, listSetAside: () => listSetAside(stateFile) }
   const service = buildControlService(parts)
   await scheduler.open()
+  void removeOldCores(cores, scheduler)
   if (usesWasm(scheduler)) void wasm.warmUp()
   void removeOldExecutors(config, executors)
   resources.use(await dataPlane.listen({ fd: socket('link') }, (problem) => log(problem.message)))
@@ -140,6 +144,7 @@ interface Drivers {
 async function openDrivers(
   config: ControlConfig,
   images: ImageStore,
+  cores: Cores,
   resources: AsyncDisposableStack,
 ): Promise<Drivers> {
   const { dataFolder } = config
@@ -154,7 +159,8 @@ async function openDrivers(
   const host = { ...installed, bridge }
   const sandbox = resources.use(await openSandboxDriver(host, groupOf(config, 'instances')))
   const machinesGroup = groupOf(config, 'microvms')
-  const microvm = resources.use(await openMachines(config, host, images, machinesGroup))
+  const machinesHost = { ...host, cores }
+  const microvm = resources.use(await openMachines(config, machinesHost, images, machinesGroup))
   // Executors are nobody's neighbours.
   const executorsHost = { ...installed, instancesFolder: path.join(dataFolder, 'executors') }
   const processes = resources.use(

@@ -38,6 +38,7 @@ export type EventType =
   | 'egressDenied'
   | 'publishFailed'
   | 'limitReached'
+  | 'coreStored'
 
 export type NewEvent = Pick<NodeEvent, 'type' | 'message'> & Partial<NodeEvent>
 

@@ -10,6 +10,9 @@ export const instanceHandlers: Handlers<
   | 'createRun'
   | 'runSnippet'
   | 'logs'
+  | 'listCores'
+  | 'readCore'
+  | 'removeCore'
 > = {
   listInstances: (service, { query }) => service.listInstances(query.task),
   getInstance: (service, { params }) => service.getInstance(params.id),
@@ -20,5 +23,11 @@ export const instanceHandlers: Handlers<
   invoke: (service, { params, body, signal }) => service.invoke(params.name, body, signal),
   createRun: (service, { body, signal }) => service.createRun(body, signal),
   runSnippet: (service, { body, signal }) => service.runSnippet(body, signal),
+  listCores: (service, { query }) => service.listCores(query.task),
+  readCore: (service, { params }) => service.readCore(params.task, params.number),
+  removeCore: async (service, { params }) => {
+    await service.removeCore(params.task, params.number)
+    return null
+  },
   logs: (service, { params, query, signal }) => service.logs(params.target, query, signal),
 }

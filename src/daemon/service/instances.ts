@@ -8,6 +8,7 @@ import type { Instance, Session } from '../../drivers/driver.ts'
 import type { ManagedInstance } from '../../scheduler/managed.ts'
 import { planEnv } from '../../scheduler/planning.ts'
 
+import { buildCoreControl } from './cores.ts'
 import { openSharedFolders } from './folders.ts'
 import { invoke } from './invoke.ts'
 import { readLogs } from './logs.ts'
@@ -52,6 +53,7 @@ export function buildInstanceControl(parts: ServiceParts): InstanceControl {
       await scheduler.findInstance(id).instance.signal(signal)
     },
     logs: (target, query, signal) => readLogs(target, query, signal, parts),
+    ...buildCoreControl(parts),
   }
 }
 

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 
+import type { Cores } from '../../drivers/cores.ts'
 import type { Driver, OpenStream } from '../../drivers/driver.ts'
 import type { ImageStore } from '../../images/images.ts'
 import type { EventLog } from '../../scheduler/events.ts'
@@ -18,6 +19,7 @@ export interface ServiceParts {
   readonly openStream: OpenStream
   readonly dataPlane: LinkDataPlane
   readonly events: EventLog
+  readonly cores: Cores
   /** Keys of the state whose rows were damaged and are set aside. */
   readonly listSetAside: () => readonly string[]
 }

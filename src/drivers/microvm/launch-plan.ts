@@ -73,6 +73,7 @@ export function buildMachineRecords(
     ['gid_inside', UID_INSIDE],
     ['tmp_bytes', String(limits.tmpBytes)],
     ['pids', String(limits.pids)],
+    ['core_bytes', String(limits.coreBytes ?? 0)],
     ['mount', 'erofs:/dev/vda:/'],
     ['mount', `erofs:/dev/vdb:${isWritable ? '/.image' : '/app'}`],
     ...(isWritable ? [['mount', `tmpfs:${limits.tmpBytes}:/app`] as const] : []),

@@ -16,6 +16,7 @@ import {
 import path from 'node:path'
 
 import type { Bridge } from '../bridge.ts'
+import type { Cores } from '../cores.ts'
 
 import { diskError } from './disk.ts'
 import { ETC_FILES } from './etc.ts'
@@ -41,6 +42,8 @@ export interface ProcessHost {
   readonly streamGid: number | null
   /** Null: nothing here is ever on one. */
   readonly bridge: Bridge | null
+  /** Takes the core dumps that instances write; null: none do. */
+  readonly cores: Cores | null
 }
 
 const BUSYBOX_PATHS = ['/bin/busybox', '/usr/bin/busybox', '/bin/busybox.static']
@@ -75,6 +78,7 @@ export async function installProcessHost(options: {
     uidBase: options.uidBase,
     streamGid: options.streamGid,
     bridge: null,
+    cores: null,
   }
 }
 

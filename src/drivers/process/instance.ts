@@ -352,6 +352,7 @@ export class ProcessInstance implements Instance {
     await this.#cgroup.kill()
     await this.#cgroup.remove()
     await this.#host.bridge?.leave(this.plan)
+    await this.#host.cores?.take(this.plan, this.folder, true)
     for (const suffix of ['.c', '.p', '.q'])
       await rm(`${this.#paths.socket}${suffix}`, { force: true })
     this.#channel?.[Symbol.dispose]()

@@ -3,6 +3,7 @@
 import type { InstanceView, TaskDetail } from '../../../client/resources.ts'
 import { formatAddress, formatAddresses } from '../../addresses.ts'
 import type { CliContext } from '../../context.ts'
+import { formatCores } from '../../cores.ts'
 import { formatAge, formatBytes, formatDigest, formatTime } from '../../format.ts'
 import { foreign, printJson } from '../../print.ts'
 import { paintFor } from '../../style.ts'
@@ -20,11 +21,13 @@ export async function describe(
     printJson(this, task)
     return
   }
+  const cores = await client.call('listCores', { query: { task: name } }, this.signal)
   const paint = paintFor(this.process.stdout, this.process.env)
   const sections: readonly Section[] = [
     { body: summaryOf(task) },
     { title: 'Revisions', body: revisionsOf(task) },
     ...task.instances.map((instance) => instanceOf(instance)),
+    { title: 'Core dumps', body: formatCores(cores, Date.now()) },
     { title: 'Errors', body: errorsOf(task) },
   ]
   const texts = sections
