@@ -236,7 +236,12 @@ export class Instance implements AsyncDisposable {
     for (const connection of this.#connections) connection.close()
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       // Killing bwrap's monitor alone would leave the namespace behind.
-      process.kill(findPid1(this.pid) ?? this.pid, 'SIGKILL')
+      const pid = findPid1(this.pid) ?? this.pid
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {
+        // It ended just now.
+      }
       await this.ended
     }
   }
