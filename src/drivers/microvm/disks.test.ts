@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { existsSync, watch } from 'node:fs'
+import { mkdir, readdir, readFile, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { suite, test } from 'node:test'
 
@@ -71,6 +71,22 @@ suite('Disks', WITHOUT_MKFS, () => {
     await writeFile(path.join(disks, `${ONE}.tmp-0123456789ab`), 'half')
     await rm(path.join(trees, OTHER), { recursive: true })
     await Disks.open(disks, trees)
+    assert.deepEqual(await readdir(disks), [`${ONE}.erofs`])
+  })
+
+  test('a disk goes when its tree does', async () => {
+    await using folder = await temporaryFolder()
+    const { disks, trees } = await makeTrees(folder.path)
+    const opened = await Disks.open(disks, trees)
+    for (const name of [ONE, OTHER]) await opened.file(path.join(trees, name), never)
+    const gone = Promise.withResolvers<void>()
+    const watcher = watch(disks, () => {
+      if (!existsSync(path.join(disks, `${OTHER}.erofs`))) gone.resolve()
+    })
+    // As the store of images does it: first of all the name goes.
+    await rename(path.join(trees, OTHER), path.join(trees, `${OTHER}.tmp-0123456789ab`))
+    await gone.promise
+    watcher.close()
     assert.deepEqual(await readdir(disks), [`${ONE}.erofs`])
   })
 

@@ -5,6 +5,7 @@
 
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { watch } from 'node:fs'
 import { chmod, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
@@ -31,7 +32,8 @@ export class Disks {
   }
 
   /**
-   * Deletes what a killed process left unfinished, and the disks of trees that are gone.
+   * Deletes what a killed process left unfinished, and the disks of trees that are gone. From then on a disk goes when its tree
+   * does, whoever removes it, for as long as this process lives.
    *
    * @param treesFolder  its folders are called after the digest of what is in them
    */
@@ -39,8 +41,20 @@ export class Disks {
     await mkdir(folder, { recursive: true, mode: 0o711 })
     await chmod(folder, 0o711)
     const disks = new Disks(folder, treesFolder)
+    // First, so that nothing goes unseen in between.
+    disks.#watchTrees()
     await disks.collectGarbage()
     return disks
+  }
+
+  #watchTrees(): void {
+    const watcher = watch(this.#treesFolder, { persistent: false }, (_, name) => {
+      // What cannot be deleted now is when disks are opened the next time.
+      if (name !== null && TREE.test(name))
+        this.#removeUnlessWanted(`${name}.erofs`).catch(() => {})
+    })
+    // The folder went: no tree is left that anybody could remove.
+    watcher.on('error', () => watcher.close())
   }
 
   /**
