@@ -117,6 +117,23 @@ exec busybox httpd -f -p 8080 -h /tmp
     })
   }
 
+  test('a machine that is killed while it stands still is told when it is wanted, and replaced', async () => {
+    await node.deployFiles({
+      'quiver.toml': `name = "still"\nruntime = "busybox"\nargv0 = "httpd"\ncommand = ["-f", "-p", "8080", "-h", "/app"]\nisolation = "microvm"\n[http]\nport = 8080\n[scale]\npause_after = "100ms"\n`,
+      'index.html': 'still here',
+    })
+    await node.get('still')
+    const { id } = await node.until('its pause', async () => {
+      const instance = await liveInstance(node, 'still')
+      return instance.state === 'paused' ? instance : undefined
+    })
+    process.kill((await processes('still')).task, 'SIGKILL')
+    const { status, body } = await node.get('still')
+    assert.deepEqual([status, body], [200, 'still here'])
+    const ended = (await instancesOf(node, 'still')).find((one) => one.id === id)
+    assert.equal(ended?.exit?.reason, 'MACHINE_FAILED')
+  })
+
   test('what is stopped leaves no process, socket or control group', async () => {
     for (const { name } of await node.ps()) await node.ok('rm', name)
     for (const folder of [path.join(node.data, 'microvms'), path.join(node.run, 'i')]) {
