@@ -2,6 +2,7 @@
 
 import { access, constants } from 'node:fs/promises'
 
+import type { HealthView } from '../../api/resources.ts'
 import type { Kernel } from '../../kernel/kernels.ts'
 import type { Requirement } from '../../kernel/requirements.ts'
 import type { CliContext } from '../context.ts'
@@ -44,6 +45,17 @@ export async function checkMicrovm(
     `Without ${missing.join(' and ').replaceAll(', for microVMs', '')} no task has isolation "microvm". ` +
     `Run "quiver doctor --fix --microvm": it takes ${COST}.`
   return [finding(FEATURE, false, { isRequired: false, remedy })]
+}
+
+/** What only a node finds out, by starting a machine: whether the processor runs them. Nothing when none was started yet. */
+export function describeProcessor({ backends }: Pick<HealthView, 'backends'>): readonly Finding[] {
+  const kvm = backends
+    .filter(({ isolation }) => isolation === 'microvm')
+    .flatMap(({ findings }) => findings)
+    .find(({ feature }) => feature === 'KVM')
+  if (kvm === undefined) return []
+  const remedy = kvm.remedy ?? ''
+  return [finding('KVM, for microVMs', kvm.isPresent, { isRequired: false, remedy })]
 }
 
 async function checkPrograms(): Promise<readonly Finding[]> {

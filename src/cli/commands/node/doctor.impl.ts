@@ -9,7 +9,7 @@ import { finding } from '../../doctor/finding.ts'
 import type { Finding } from '../../doctor/finding.ts'
 import { checkKernel } from '../../doctor/kernel.ts'
 import { checkMachine } from '../../doctor/machine.ts'
-import { checkMicrovm } from '../../doctor/microvm.ts'
+import { checkMicrovm, describeProcessor } from '../../doctor/microvm.ts'
 import { checkSoftware } from '../../doctor/software.ts'
 import { planTreatment, treat } from '../../doctor/treatment.ts'
 import { localFolders } from '../../local.ts'
@@ -64,9 +64,11 @@ async function askNode(context: CliContext): Promise<readonly Finding[]> {
   if ((context.process.env['QUIVER_HOST'] ?? '') !== '') return []
   try {
     using client = await context.openClient()
-    const { problems } = await client.call('health', {}, AbortSignal.timeout(HEALTH_TIMEOUT_MS))
+    const health = await client.call('health', {}, AbortSignal.timeout(HEALTH_TIMEOUT_MS))
+    const { problems } = health
     const isWell = problems.length === 0
-    return [finding('node', isWell, { isRequired: false, remedy: `${problems.join('; ')}.` })]
+    const node = finding('node', isWell, { isRequired: false, remedy: `${problems.join('; ')}.` })
+    return [node, ...describeProcessor(health)]
   } catch {
     return []
   }
