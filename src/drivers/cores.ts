@@ -196,9 +196,11 @@ export class Cores {
         if (core !== undefined) this.#options.onStored(core)
       } catch (thrown) {
         this.#fail(thrown, `the core dump ${taken}`)
-      } finally {
-        await rm(file, { force: true })
       }
+      // What stays is tried again by the next process.
+      await rm(file, { recursive: true, force: true }).catch((thrown: unknown) => {
+        this.#fail(thrown, `the core dump ${taken}`)
+      })
     })
   }
 
