@@ -16,7 +16,7 @@ export const LATER: LaterFeatures = {
     test: 'is not there yet: `quiver test` comes in a later version',
     snapshot: 'is not there yet: snapshots come in a later version',
     template: 'is not there yet: templates and clones come in a later version',
-    kernel: 'is not there yet: it belongs to microVMs, which come in a later version',
+    kernel: 'is not there yet: all microVMs have the kernel that "quiver kernel build" made',
     'scale.cpu': 'is not there yet: scaling by CPU load comes in a later version',
     'http.hooks': 'is not there yet: hooks come in a later version',
     'config.*.secrets': 'is not there yet: secrets come in a later version',
