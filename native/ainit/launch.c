@@ -73,7 +73,7 @@ static void check_keys(const struct spec *spec) {
       "relay", "wildcard", "dns",    "token",      "hold",   "stdin",     "terminal", "copy",       "seccomp",
       "log_bytes", "bridge_port", "bridge", "switch", "mac", "address", "gateway", "names", "dns_others",
       "vmm", "vmm_program", "vmm_arg", "vmm_env", "wait_resume", "template", "hostname", "hosts", "resolv", "passwd", "group", "tmp_bytes",
-      "mount", "pids", "core_bytes", "boot_ms", "uid_inside", "gid_inside"};
+      "mount", "pids", "core_bytes", "boot_ms", "clock_behind_s", "uid_inside", "gid_inside"};
   static const char *const needed[] = {"id", "dir", "socket", "bwrap", "program", "arg"};
   for (size_t at = 0; at < spec->count; at++) {
     size_t key = 0, end = sizeof known / sizeof *known;

@@ -14,15 +14,17 @@
 #include "mux.h"
 
 #define ENTROPY_BYTES 256
+#define CLOCK_BEHIND_S_MAX 86400
 
 static struct bytes records;
+static uint64_t behind_ns; /* that the guest's clock is to be */
 
 /* What the host alone needs, or is a secret of its own. */
 static int is_for_host(const char *key) {
   static const char *const keys[] = {"dir",         "socket",  "stream_gid", "uid",         "gid",      "cgroup",
                                      "task_cgroup", "egress",  "bwrap",      "netns",       "token",    "log_bytes",
                                      "vmm",         "vmm_arg", "vmm_program", "wait_resume", "template", "boot_ms",
-                                     "vmm_env"};
+                                     "vmm_env",     "clock_behind_s"};
   for (size_t at = 0; at < sizeof keys / sizeof *keys; at++)
     if (strcmp(key, keys[at]) == 0) return 1;
   return 0;
@@ -33,6 +35,10 @@ static int add(const char *text, size_t length) {
 }
 
 int opening_prepare(const struct spec *spec) {
+  unsigned long long behind_s = 0;
+  const char *text = spec_get(spec, "clock_behind_s");
+  if (text != NULL && parse_number(text, 1, CLOCK_BEHIND_S_MAX, &behind_s) < 0) return -1;
+  behind_ns = behind_s * NS_PER_S;
   for (size_t at = 0; at < spec->count; at++) {
     const char *key = spec->pairs[at].key;
     const char *value = strcmp(key, "lend") == 0 ? "1" : spec->pairs[at].value; /* whether, not where */
@@ -45,7 +51,7 @@ int opening_prepare(const struct spec *spec) {
 void opening_send_clock(void) {
   struct timespec real;
   clock_gettime(CLOCK_REALTIME, &real);
-  uint64_t clocks[2] = {(uint64_t)real.tv_sec * NS_PER_S + (uint64_t)real.tv_nsec, now_ns()};
+  uint64_t clocks[2] = {(uint64_t)real.tv_sec * NS_PER_S + (uint64_t)real.tv_nsec - behind_ns, now_ns()};
   mux_message(MESSAGE_CLOCK, clocks, sizeof clocks);
 }
 

@@ -10,7 +10,7 @@ int opening_prepare(const struct spec *spec);
 /* CLOCK, ENTROPY and SETUP. */
 void opening_send(void);
 
-/* CLOCK alone. */
+/* CLOCK alone: the time of now, or as much earlier as `clock_behind_s` says. */
 void opening_send_clock(void);
 
 #endif

@@ -118,6 +118,7 @@ export const taskSpec: z.ZodType<TaskSpec> = z
       })
       .optional(),
     isWritable: z.boolean(),
+    snapshot: z.literal('ready').optional(),
     stopSignal: z.int().min(1).max(64),
     wasm: z
       .strictObject({

@@ -14,7 +14,6 @@ export const LATER: LaterFeatures = {
     cron: 'is not there yet: schedules come in a later version',
     hook: 'is not there yet: hooks come in a later version',
     test: 'is not there yet: `quiver test` comes in a later version',
-    snapshot: 'is not there yet: snapshots come in a later version',
     template: 'is not there yet: templates and clones come in a later version',
     kernel: 'is not there yet: all microVMs have the kernel that "quiver kernel build" made',
     'scale.cpu': 'is not there yet: scaling by CPU load comes in a later version',

@@ -40,7 +40,7 @@ suite('parseManifest()', () => {
       'nmae = "hello"',
       'runtime = "node@26"',
       'command = "server.js --verbose"',
-      'snapshot = "ready"',
+      'secrets = ["KEY"]',
       'version = 3',
       'memory = "3MiB"',
       '[http]',
@@ -69,12 +69,22 @@ suite('parseManifest()', () => {
   })
 
   test('what comes later is named as such, and is not the fault of the file', () => {
-    const error = errorOf(`${HEAD}snapshot = "ready"\nsecrets = ["KEY"]\n[[volume]]\nname = "x"\n`)
+    const error = errorOf(`${HEAD}cron = "daily"\nsecrets = ["KEY"]\n[[volume]]\nname = "x"\n`)
     assert.equal(error.code, 'unimplemented')
     assert.equal(error.reason, 'NOT_YET')
-    assert.match(error.message, /quiver\.toml:3:1: snapshot: is not there yet/)
+    assert.match(error.message, /quiver\.toml:3:1: cron: is not there yet/)
     assert.match(error.message, /quiver\.toml:4:1: secrets: is not there yet/)
     assert.match(error.message, /quiver\.toml:5:3: volume: is not there yet/)
+  })
+
+  test('what is saved when it is ready is a machine with a port of its own, and nobody on the bridge', () => {
+    const ready = `${HEAD}snapshot = "ready"\n`
+    const machine = `${ready}isolation = "microvm"\n`
+    assert.match(errorOf(`${ready}[http]\n`).message, /snapshot: is for machines/)
+    assert.match(errorOf(machine).message, /snapshot: needs a port/)
+    const bridged = errorOf(`${machine}network = "bridge"\n[http]\n`)
+    assert.match(bridged.message, /snapshot: is not there for network "bridge"/)
+    assert.equal(parseManifest(`${machine}[http]\n`).snapshot, 'ready')
   })
 
   test('a syntax error has its place too', () => {

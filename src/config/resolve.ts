@@ -65,6 +65,7 @@ export function resolveManifest(manifest: Manifest, domain = 'localhost'): TaskS
     network: manifest.network,
     ...resolveIdentity(manifest),
     isWritable: manifest.writable,
+    ...(manifest.snapshot === undefined ? {} : { snapshot: manifest.snapshot }),
     stopSignal: constants.signals[manifest.stop_signal],
     wasm: resolveWasm(manifest),
   }

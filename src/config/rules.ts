@@ -21,6 +21,7 @@ export function checkManifest(manifest: Manifest): readonly Problem[] {
     ...checkProgram(manifest),
     ...checkWasm(manifest),
     ...checkMachine(manifest),
+    ...checkSnapshot(manifest),
     ...checkRoutes(manifest),
     ...checkPorts(manifest),
     ...checkScale(manifest),
@@ -100,6 +101,25 @@ function checkMachine({ isolation, network, limits }: Manifest): Problem[] {
   if (limits.memory < MACHINE_MEMORY_BYTES_MIN) {
     const message = 'is too little for a machine with a kernel of its own'
     problems.push(wrong(['limits', 'memory'], message, 'Write at least "32MiB".'))
+  }
+  return problems
+}
+
+/** What can be saved when it is ready: a machine that says so, and that is nobody in particular. */
+function checkSnapshot({ isolation, snapshot, network, http, port }: Manifest): Problem[] {
+  if (snapshot === undefined) return []
+  if (isolation !== 'microvm') {
+    const hint = 'Set isolation to "microvm", or leave it out.'
+    return [wrongKey(['snapshot'], 'is for machines', hint)]
+  }
+  const problems: Problem[] = []
+  if (http === undefined && port.length === 0) {
+    const hint = 'Add an [http] or [[port]] section with a port that it listens on.'
+    problems.push(wrongKey(['snapshot'], 'needs a port, which tells when it is ready', hint))
+  }
+  if (network === 'bridge') {
+    const hint = 'Use network = "private", or leave snapshot out.'
+    problems.push(wrongKey(['snapshot'], 'is not there for network "bridge"', hint))
   }
   return problems
 }

@@ -142,6 +142,13 @@ export const ManifestSchema = z.strictObject({
     .describe(
       'Give each instance a private copy of /app that it may write; else it is shared and read-only.',
     ),
+  snapshot: z
+    .enum(['ready'])
+    .optional()
+    .describe(
+      'Of a `microvm`. `ready`: the machine is saved once its ports listen, and later starts go on from there, each with other randomness. Read the guide first: what the program drew from a generator of its own before, all instances have.',
+    )
+    .meta({ examples: ['ready'] }),
   workdir: field
     .matching(
       /^\/.*$/,

@@ -59,13 +59,17 @@ export interface LimitMet {
   readonly isFatal: boolean
 }
 
-/** `sandbox`: namespaces are made; `boot`: a machine has started its kernel; `clone`: it goes on from a template. */
+/**
+ * `sandbox`: namespaces are made; `boot`: a machine has started its kernel; `clone`: it goes on from where one had started it;
+ * `restore`: from where the program was ready.
+ */
 export const PHASES = [
   'queue',
   'materialise',
   'sandbox',
   'boot',
   'clone',
+  'restore',
   'exec',
   'listen',
   'ready',

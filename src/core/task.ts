@@ -48,6 +48,8 @@ export interface TaskSpec {
   readonly stopSignal: number
   /** How a WebAssembly module is run; null: as `WASM_DEFAULTS`, or it is none. Absent from what was stored before there was one. */
   readonly wasm?: WasmSpec | null
+  /** `ready`: the machine is saved once the program is ready, and later starts go on from there. Absent: nothing is saved. */
+  readonly snapshot?: 'ready' | undefined
 }
 
 /**

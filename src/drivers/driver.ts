@@ -38,6 +38,12 @@ export interface Driver extends AsyncDisposable {
   provision?(plan: RevisionPlan, signal: AbortSignal): Promise<void>
 
   /**
+   * Called when revisions may have gone: what was made for one that does not exist any more is not needed. Absent: nothing is.
+   * Returns at once, and does what it does in the background.
+   */
+  prune?(exists: (task: string, revision: number) => boolean): void
+
+  /**
    * Makes the instance's folder, cgroups and identity; starts nothing. Cheap: it is part of every cold start.
    *
    * @throws QuiverError `invalid_argument/SPEC_UNSUPPORTED` for what `capabilities` does not offer

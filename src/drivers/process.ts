@@ -19,4 +19,12 @@ export { buildHosts, buildResolvConf, ETC_FILES, resolvConfOf, UID_INSIDE } from
 export { installProcessHost, type ProcessHost } from './process/host.ts'
 export { launch } from './process/launch.ts'
 export { probeCgroups, probeNamespaces, probeRest } from './process/probe.ts'
-export { each, flag, optional, type Records } from './process/records.ts'
+export { untilReady } from './process/readiness.ts'
+export {
+  buildRecords,
+  declaredPorts,
+  each,
+  flag,
+  optional,
+  type Records,
+} from './process/records.ts'

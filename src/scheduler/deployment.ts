@@ -15,6 +15,7 @@ import { assertNoConflict } from './conflicts.ts'
 import type { TaskController } from './controller.ts'
 import type { EventLog } from './events.ts'
 import type { ModuleJudge } from './modules.ts'
+import { prune } from './prune.ts'
 import type { TaskRegistry } from './registry.ts'
 import { requireDriver } from './starter.ts'
 
@@ -96,6 +97,7 @@ export async function deployRevision(
     const switched = giveTraffic(registry.require(spec.name), revision, deployment.trafficPercent)
     await registry.save(switched, { drop: outdated(registry, spec.name) })
     parts.findController()?.release(revision.number)
+    prune(parts.drivers, registry)
     clock.lap('switch')
   }
   parts.events.emit({

@@ -9,7 +9,6 @@ import { writeStory, type Story } from './story.ts'
 export class ManagedInstance {
   readonly instance: Instance
   readonly revision: number
-  readonly startKind: 'cold' | 'pooled' | 'restored' = 'cold'
   /** Counts the instances of its task, also over restarts of control: orders them, whatever the wall clock says. */
   readonly sequence: number
   readonly createdAtMs: number
@@ -62,6 +61,11 @@ export class ManagedInstance {
     this.createdAtMs = facts.createdAtMs
     this.wakeAtMs = facts.wakeAtMs
     this.idleSinceMs = facts.wakeAtMs
+  }
+
+  /** Known once it runs. */
+  get startKind(): 'cold' | 'restored' {
+    return this.instance.phases.some(({ name }) => name === 'restore') ? 'restored' : 'cold'
   }
 
   get id(): string {

@@ -30,6 +30,7 @@ import type { EventLog } from './events.ts'
 import type { ManagedInstance } from './managed.ts'
 import { ModuleJudge } from './modules.ts'
 import { taskOfInstance } from './planning.ts'
+import { prune } from './prune.ts'
 import { TaskRegistry } from './registry.ts'
 import { revisionNotFound, rollbackTarget } from './rollback.ts'
 import { buildTaskRoute } from './routes.ts'
@@ -92,6 +93,7 @@ export class Scheduler implements AsyncDisposable {
     }
     // All are found before any is missed.
     this.#isOpen = true
+    prune(this.#parts.drivers, this.registry)
     for (const task of this.registry.list()) {
       // Those without a trace of an instance may still want some; the others are only routed.
       this.#taskChanged(task.name, task)
@@ -177,12 +179,8 @@ export class Scheduler implements AsyncDisposable {
       const desired = instances === null || instances === 0 ? task.desired : 'on'
       using assigned = await this.addresses.assignTo(task, instances)
       await this.registry.save({ ...task, ...assigned.record, instances, desired })
-      this.#event(
-        'scaled',
-        name,
-        null,
-        `${name} is to have ${instances ?? 'as many instances as it needs'}`,
-      )
+      const wanted = instances ?? 'as many instances as it needs'
+      this.#event('scaled', name, null, `${name} is to have ${wanted}`)
       if (instances === null) return
       const controller = this.controller(name)
       const errorBefore = controller.startError
@@ -350,6 +348,7 @@ export class Scheduler implements AsyncDisposable {
     const controller = this.controller(name)
     await controller.stopAll('STOPPED', this.#drainMs(task))
     await this.registry.remove(name)
+    prune(this.#parts.drivers, this.registry)
     await controller.forget()
     this.#controllers.delete(name)
     this.#parts.dataPlane.withdraw(name)

@@ -40,7 +40,7 @@ export function viewInstance(managed: ManagedInstance, usage: Usage | null): Ins
     revision,
     state: instance.state,
     isRun,
-    startKind: managed.lastWake,
+    startKind: managed.lastWake === 'cold' ? managed.startKind : managed.lastWake,
     createdAtMs: managed.createdAtMs,
     address: bridge === undefined ? null : viewAddress(spec, bridge),
     phases: viewPhases(managed),

@@ -3,6 +3,7 @@
 import { QuiverError } from '../../core/error.ts'
 import type { InstancePlan, Mount, ProbeReport, RevisionPlan } from '../driver.ts'
 import {
+  declaredPorts,
   probeCgroups,
   probeNamespaces,
   probeRest,
@@ -22,6 +23,7 @@ import {
   type MachineParts,
 } from './launch-plan.ts'
 import type { Machinery } from './machinery.ts'
+import type { Template } from './templates.ts'
 
 const MIB = 1024 * 1024
 /** A kernel, PID 1 and a small program. */
@@ -49,6 +51,8 @@ export function encloseInMachine(machineHost: MachineHost): Enclosure {
     probe: (cgroups) => probeMachine(host, machinery, cgroups),
     check: (plan, mounts) => assertSupported(plan, mounts),
     provision: (plan, signal) => provision(plan, machineHost, signal),
+    // What cannot be removed now goes the next time.
+    prune: (exists) => void machineHost.cloning.prune(exists).catch(() => {}),
     limits: (plan) => limitsOf(plan),
     writeFiles: async () => {},
     planLaunch: (plan, folder, signal) => planLaunch(plan, machineHost, folder, signal),
@@ -66,13 +70,28 @@ async function planLaunch(
   const kvmDevice = found.accelerator === 'kvm' ? await makeKvmDevice(folder, uid) : null
   const parts = { ...found, kvmDevice }
   const boot = { machine: planMachine(plan, parts), parts }
+  const launchAs = (phase: LaunchPlan['phase'], template: Template): LaunchPlan => ({
+    records: buildMachineRecords(plan, host, parts, { kind: 'saved', file: template.memoryFile }),
+    phase,
+    begin: (prefix) => cloning.load(template, parts.hypervisor, `${prefix}.q`),
+  })
+  if (isRestorable(plan)) {
+    const limits = limitsOf(plan)
+    const ready = await cloning.ready({ ...boot, plan, folder, limits, signal })
+    if (ready !== undefined) return launchAs('restore', ready)
+  }
   const template = await cloning.find(boot)
+  if (template !== undefined) return launchAs('clone', template)
   // Its kernel or hypervisor is another since it was deployed. Not now: this start is waited for.
-  if (template === undefined) setTimeout(() => void cloning.provide(boot), PROVIDE_LATER_MS).unref()
-  const records = buildMachineRecords(plan, host, parts, template?.memoryFile ?? null)
-  if (template === undefined) return { records, phase: 'boot' }
-  const begin = (prefix: string) => cloning.load(template, parts.hypervisor, `${prefix}.q`)
-  return { records, phase: 'clone', begin }
+  setTimeout(() => void cloning.provide(boot), PROVIDE_LATER_MS).unref()
+  return { records: buildMachineRecords(plan, host, parts, { kind: 'anonymous' }), phase: 'boot' }
+}
+
+/** Whether it goes on from where another was ready: not what somebody sits in front of, nor what is somebody in particular. */
+function isRestorable(plan: InstancePlan): boolean {
+  const { spec, isRun, bridge, stdio } = plan
+  if (spec.snapshot !== 'ready' || isRun || bridge !== undefined || stdio.isHeld) return false
+  return declaredPorts(plan).length > 0
 }
 
 /** Disks, and a template, so that the first start is as fast as all others. */

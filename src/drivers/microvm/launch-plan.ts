@@ -7,6 +7,7 @@ import {
   each,
   ETC_FILES,
   flag,
+  optional,
   resolvConfOf,
   tmpfs,
   UID_INSIDE,
@@ -16,7 +17,7 @@ import {
 
 import { buildCommandLine } from './command-line.ts'
 import { KVM_DEVICE } from './kvm-device.ts'
-import type { MachinePlan } from './machine.ts'
+import type { MachineMemory, MachinePlan } from './machine.ts'
 import type { HypervisorFound } from './machinery.ts'
 
 /** What a machine is made of, where the host has it. */
@@ -39,31 +40,27 @@ const TEMPLATE = 'template'
 /** Where it finds what `ainit vm` opens for it: see docs/internals/microvm.md. */
 const CHANNEL_FD = 3
 const CONTROL_FD = 4
+/**
+ * How far back the clock of a machine is that is saved with a program in it: an hour, after which OpenSSL seeds its generators anew,
+ * and a minute that the host's clock may be set back.
+ */
+const CLOCK_BEHIND_S = 3660
 const MOUNT_POINTS_BYTES = 1024 * 1024
 const MIB = 1024 * 1024
 
-/** @param savedMemory  of the template that it is a clone of; null: it boots */
+/** @param memory  files as this process sees them: of the template that it is a clone of, or of the one that it becomes */
 export function buildMachineRecords(
   plan: InstancePlan,
   host: ProcessHost,
   parts: MachineParts,
-  savedMemory: string | null,
+  memory: MachineMemory,
 ): Records {
-  const machine = planMachine(plan, parts)
   const { limits, isWritable } = plan.spec
-  const hypervisor =
-    savedMemory === null
-      ? buildHypervisorRecords(plan.task, machine, host, parts, [])
-      : buildHypervisorRecords(
-          plan.task,
-          { ...machine, memory: { kind: 'saved', file: MEMORY }, start: 'load' },
-          host,
-          parts,
-          bind(savedMemory, MEMORY),
-        )
+  const machine = { ...planMachine(plan, parts), ...placeMemory(memory) }
   return [
-    ...hypervisor,
-    ...flag('wait_resume', savedMemory !== null),
+    ...buildHypervisorRecords(plan.task, machine, host, parts, mountMemory(memory)),
+    ...flag('wait_resume', memory.kind === 'saved'),
+    ...optional('clock_behind_s', memory.kind === 'saving' ? String(CLOCK_BEHIND_S) : null),
     ['hostname', plan.task],
     ['hosts', buildHosts(plan)],
     ['resolv', ETC_FILES[resolvConfOf(plan)]],
@@ -87,15 +84,27 @@ export function buildTemplateRecords(
   parts: MachineParts,
   memoryFile: string,
 ): Records {
-  const saving = { ...machine, memory: { kind: 'saving', file: MEMORY } } as const
-  const mount = ['--bind', memoryFile, MEMORY]
+  const memory = { kind: 'saving', file: memoryFile } as const
+  const saving = { ...machine, ...placeMemory(memory) }
   return [
-    ...buildHypervisorRecords(TEMPLATE, saving, host, parts, mount),
+    ...buildHypervisorRecords(TEMPLATE, saving, host, parts, mountMemory(memory)),
     ['template', 'boot'],
     // Nothing of it is ever run.
     ['program', '/'],
     ['arg', '/'],
   ]
+}
+
+/** Where the hypervisor sees its memory, and whether it waits for the state that belongs to it. */
+function placeMemory(memory: MachineMemory): Pick<MachinePlan, 'memory' | 'start'> {
+  if (memory.kind === 'anonymous') return { memory, start: 'boot' }
+  const start = memory.kind === 'saved' ? 'load' : 'boot'
+  return { memory: { kind: memory.kind, file: MEMORY }, start }
+}
+
+function mountMemory(memory: MachineMemory): readonly string[] {
+  if (memory.kind === 'anonymous') return []
+  return memory.kind === 'saved' ? bind(memory.file, MEMORY) : ['--bind', memory.file, MEMORY]
 }
 
 function buildHypervisorRecords(

@@ -21,7 +21,15 @@ const STATE_BYTES_MAX = 16 * 1024 * 1024
 
 const ManifestSchema = z.strictObject({
   schema: z.literal(1),
-  facts: z.unknown(),
+  facts: z.strictObject({
+    kind: z.enum(['boot', 'ready']),
+    program: z.string(),
+    hypervisor: z.string(),
+    arguments: z.array(z.string()).readonly(),
+    kernel: z.string(),
+    initramfs: z.string(),
+    processor: z.string(),
+  }),
   state: z.strictObject({ bytes: z.int(), sha256: z.string() }),
   /** Big numbers as text. */
   memory: z.strictObject({ bytes: z.string(), mtimeNs: z.string(), ino: z.string() }),
@@ -40,15 +48,23 @@ export async function writeManifest(folder: string, facts: TemplateFacts): Promi
   await writeFile(file, canonicalJson(manifest), { mode: 0o444, flush: true })
 }
 
+/** What it says of itself; undefined when it cannot be read. */
+export async function readFacts(folder: string): Promise<TemplateFacts | undefined> {
+  try {
+    const { facts } = await readManifest(folder)
+    return facts
+  } catch {
+    return undefined
+  }
+}
+
 /** Why the folder is not this template, one phrase; undefined when it is. */
 export async function findDamage(
   folder: string,
   facts: TemplateFacts,
 ): Promise<string | undefined> {
   try {
-    const manifest = ManifestSchema.parse(
-      JSON.parse(await readFile(path.join(folder, MANIFEST), 'utf8')),
-    )
+    const manifest = await readManifest(folder)
     if (canonicalJson(manifest.facts) !== canonicalJson(facts)) return 'it is of another machine'
     const memory = await describeMemory(folder)
     if (canonicalJson(memory) !== canonicalJson(manifest.memory)) return 'its memory has changed'
@@ -61,6 +77,10 @@ export async function findDamage(
       ? 'its list of files is damaged'
       : `it cannot be read: ${String(thrown)}`
   }
+}
+
+async function readManifest(folder: string): Promise<Manifest> {
+  return ManifestSchema.parse(JSON.parse(await readFile(path.join(folder, MANIFEST), 'utf8')))
 }
 
 async function describeMemory(folder: string): Promise<Manifest['memory']> {

@@ -11,14 +11,16 @@ import { randomBytes } from 'node:crypto'
 import { chmod, chown, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import path from 'node:path'
 
-import { QuiverError } from '../../core/error.ts'
+import { errnoOf, QuiverError } from '../../core/error.ts'
 import { diskError } from '../process.ts'
 
 import type { MachineControl } from './machine.ts'
 import { templateKey, type TemplateFacts } from './template-facts.ts'
-import { findDamage, MEMORY, STATE, writeManifest } from './template-manifest.ts'
+import { findDamage, MEMORY, readFacts, STATE, writeManifest } from './template-manifest.ts'
 
 const NAME = /^[0-9a-f]{64}$/
+/** In which stat(2) counts. */
+const BLOCK_BYTES = 512
 
 /** A machine that is where it is to be saved, with its memory in the draft's file. It is paused, saved and ended here. */
 export interface SavableMachine {
@@ -39,12 +41,25 @@ export interface TemplateOptions {
   readonly memoryBytes: number
   /** Who the hypervisor is while the template is made; null: whoever this process is. */
   readonly uid: number | null
+  /** Group of those who may read its memory, which has secrets of a program; null: everybody may, there is none in it. */
+  readonly gid?: number | null
 }
 
 export interface Template {
   readonly key: string
-  /** For a clone: readable by every user, and to be given to it read-only. */
+  /** For a clone: readable by the users that it was made for, and to be given to it read-only. */
   readonly memoryFile: string
+}
+
+/** One of those that are there. */
+export interface TemplateEntry {
+  readonly key: string
+  readonly facts: TemplateFacts
+  /** On the disk, both files. */
+  readonly bytes: number
+  /** Milliseconds since the epoch. */
+  readonly madeAtMs: number
+  readonly usedAtMs: number
 }
 
 /** Since this process began. The fast path that is silently off shows here. */
@@ -160,6 +175,12 @@ export class Templates {
     return aged.toSorted((a, b) => b.usedAtMs - a.usedAtMs).map(({ name }) => name)
   }
 
+  /** What is there, as `list`; of which the disk holds less than the memory's size. */
+  async describe(): Promise<readonly TemplateEntry[]> {
+    const entries = await Promise.all((await this.list()).map((key) => this.#describe(key)))
+    return entries.filter((entry) => entry !== undefined)
+  }
+
   /** Keeps the `count` that were used last. */
   async collectGarbage(count: number): Promise<void> {
     const unused = (await this.list()).slice(count).filter((key) => !this.#underWay.has(key))
@@ -177,7 +198,7 @@ export class Templates {
     try {
       await makeDraft(draft, options)
       await save(await make({ memoryFile: path.join(draft, MEMORY) }), path.join(draft, STATE))
-      await seal(draft, options.facts)
+      await seal(draft, options)
       await rename(draft, path.join(this.#folder, key))
       await sync(this.#folder)
     } catch (thrown) {
@@ -186,6 +207,23 @@ export class Templates {
     }
     this.#count('made')
     return this.#template(key)
+  }
+
+  /** Undefined for one that is removed meanwhile, or cannot be read. */
+  async #describe(key: string): Promise<TemplateEntry | undefined> {
+    const folder = path.join(this.#folder, key)
+    const facts = await readFacts(folder)
+    try {
+      const [used, memory, state] = await Promise.all(
+        [folder, path.join(folder, MEMORY), path.join(folder, STATE)].map((file) => stat(file)),
+      )
+      if (facts === undefined || !used || !memory || !state) return undefined
+      const bytes = (memory.blocks + state.blocks) * BLOCK_BYTES
+      return { key, facts, bytes, madeAtMs: memory.ctimeMs, usedAtMs: used.mtimeMs }
+    } catch (thrown) {
+      if (errnoOf(thrown) === 'ENOENT') return undefined
+      throw thrown
+    }
   }
 
   #template(key: string): Template {
@@ -231,12 +269,15 @@ async function save(machine: SavableMachine, stateFile: string): Promise<void> {
 }
 
 /** From here on it is the node's, and nobody writes to it. */
-async function seal(folder: string, facts: TemplateFacts): Promise<void> {
+async function seal(folder: string, { facts, gid = null }: TemplateOptions): Promise<void> {
+  const own = process.getgid?.() ?? 0
   for (const name of [MEMORY, STATE]) {
     const file = await open(path.join(folder, name), 'r')
     try {
-      await file.chown(process.getuid?.() ?? 0, process.getgid?.() ?? 0)
-      await file.chmod(name === MEMORY ? 0o444 : 0o400)
+      const [group, mode] =
+        name === STATE ? [own, 0o400] : gid === null ? [own, 0o444] : [gid, 0o440]
+      await file.chown(process.getuid?.() ?? 0, group)
+      await file.chmod(mode)
       await file.sync()
     } finally {
       await file.close()

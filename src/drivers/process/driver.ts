@@ -76,6 +76,10 @@ class ProcessDriver implements Driver {
     await this.#enclosure.provision(plan, signal)
   }
 
+  prune(exists: (task: string, revision: number) => boolean): void {
+    this.#enclosure.prune?.(exists)
+  }
+
   async prepare(plan: InstancePlan): Promise<Instance> {
     this.#check(plan, plan.mounts)
     const paths = this.#paths(plan.id)

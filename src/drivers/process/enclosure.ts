@@ -28,6 +28,9 @@ export interface Enclosure {
   /** As `Driver.provision`, of what was checked. */
   provision(plan: RevisionPlan, signal: AbortSignal): Promise<void>
 
+  /** As `Driver.prune`. */
+  prune?(exists: (task: string, revision: number) => boolean): void
+
   /** Of the control group of the task's processes. */
   limits(plan: InstancePlan): Limits
 

@@ -13,6 +13,7 @@ export class Progress {
   #failure: AinitEvent | undefined
   /** The step that ends when PID 1 runs. */
   #entering: Phase['name']
+  #isRestored = false
 
   /** @param ports  the declared ones */
   constructor(ports: readonly number[], entering: Phase['name']) {
@@ -30,6 +31,8 @@ export class Progress {
   }
 
   get isReady(): boolean {
+    // Until then all that is told happened to the template.
+    if (this.#entering === 'restore' && !this.#isRestored) return false
     return this.#hasExeced && this.#ports.every((port) => this.#listening.has(port))
   }
 
@@ -56,7 +59,13 @@ export class Progress {
       this.phases.push({ name: 'exec', atNs })
     }
     if (name === 'listen') this.#addPort(Number(fields['port']), fields['declared'] === '1', atNs)
+    if (name === 'resume') this.#restore(atNs)
     if (name === 'error') this.#failure ??= event
+  }
+
+  #restore(atNs: number): void {
+    this.#isRestored = true
+    this.phases.splice(0, Infinity, { name: 'restore', atNs })
   }
 
   #addPort(port: number, isDeclared: boolean, atNs: number): void {
