@@ -68,8 +68,12 @@ function reportStarts({ figures }: NamedCase, starts: Starts, machine: Guests): 
 
 /** One row of the README: the four ways, side by side. */
 function formatRow(example: string, starts: Starts): string {
-  const cells = WAYS.map((way) => `${quantile(starts[way], 0.5).toPrecision(3)} ms`)
+  const cells = WAYS.map((way) => formatMs(quantile(starts[way], 0.5)))
   return `| \`${example}\` | ${cells.join(' | ')} |`
+}
+
+function formatMs(ms: number): string {
+  return ms < 1000 ? `${ms.toPrecision(3)} ms` : `${(ms / 1000).toPrecision(3)} s`
 }
 
 const WAYS: readonly Way[] = ['bare', 'sandbox', 'boot', 'clone']
