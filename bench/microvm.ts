@@ -25,6 +25,7 @@ const CASES: readonly NamedCase[] = [
       sandbox: 'sandbox-static',
       boot: 'boot-static',
       clone: 'clone-static',
+      ready: 'ready-static',
       kernel: 'kernel-static',
     },
   },
@@ -35,6 +36,7 @@ const CASES: readonly NamedCase[] = [
       sandbox: 'sandbox-node-hello',
       boot: 'boot-node-hello',
       clone: 'clone-node-hello',
+      ready: 'ready-node-hello',
       kernel: 'kernel-node-hello',
     },
   },
@@ -63,6 +65,7 @@ function reportStarts({ figures }: NamedCase, starts: Starts, machine: Guests): 
   reportDurations(`microvm.${figures.sandbox}`, starts.sandbox, bare)
   reportDurations(`microvm.${figures.boot}`, starts.boot, sandbox, { machine })
   reportDurations(`microvm.${figures.clone}`, starts.clone, boot, { machine })
+  reportDurations(`microvm.${figures.ready}`, starts.ready, boot, { machine })
   reportDurations(`microvm.${figures.kernel}`, starts.kernel, undefined, { machine })
 }
 
@@ -76,14 +79,14 @@ function formatMs(ms: number): string {
   return ms < 1000 ? `${ms.toPrecision(3)} ms` : `${(ms / 1000).toPrecision(3)} s`
 }
 
-const WAYS: readonly Way[] = ['bare', 'sandbox', 'boot', 'clone']
+const WAYS: readonly Way[] = ['bare', 'sandbox', 'boot', 'clone', 'ready']
 
 function formatTable(rows: readonly string[], machine: Guests, n: number): string {
   return [
     `Request to first 200, p50 of ${n}; guests by ${machine === 'kvm' ? 'KVM' : 'emulation'}:`,
     '',
-    '| same app | bare process | sandbox | microvm, cold boot | microvm, clone |',
-    '| --- | --- | --- | --- | --- |',
+    '| same app | bare process | sandbox | microvm, cold boot | microvm, clone | clone, ready |',
+    '| --- | --- | --- | --- | --- | --- |',
     ...rows,
   ].join('\n')
 }

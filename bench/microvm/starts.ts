@@ -1,7 +1,10 @@
 /**
- * The same application from a request to its 200 in four ways, in turn: as a bare process, in the sandbox, in a machine that boots,
- * and in one that is cloned.
+ * The same application from a request to its 200 in five ways, in turn: as a bare process, in the sandbox, in a machine that boots,
+ * in a clone of one that had booted, and in a clone of one whose program was ready.
  */
+
+import { readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 
 import { watchEvents } from '../../src/drivers/process/channel.ts'
 import { quantile, say } from '../measure.ts'
@@ -26,7 +29,7 @@ export interface Nodes {
   readonly booting: BenchNode
 }
 
-export type Way = 'bare' | 'sandbox' | 'boot' | 'clone'
+export type Way = 'bare' | 'sandbox' | 'boot' | 'clone' | 'ready'
 
 /** Milliseconds. */
 export interface Starts extends Readonly<Record<Way, readonly number[]>> {
@@ -37,29 +40,50 @@ export interface Starts extends Readonly<Record<Way, readonly number[]>> {
 export async function measureStarts(nodes: Nodes, one: Case, n: number): Promise<Starts> {
   const { example } = one
   const { cloning, booting } = nodes
-  const names = { sandbox: `${example}-box`, machine: `${example}-vm` }
+  const names = { sandbox: `${example}-box`, machine: `${example}-vm`, ready: `${example}-ready` }
   const isolation = ['--isolation', 'microvm']
   const folder = await cloning.deployExample(example, SCALE, names.sandbox)
   await cloning.deployExample(example, SCALE, names.machine, ...isolation)
   await booting.deployExample(example, SCALE, names.machine, ...isolation)
+  await deployReady(cloning, example, names.ready)
   const sandbox = new Starter(cloning, names.sandbox, 'sandbox')
   const clone = new Starter(cloning, names.machine, 'clone')
+  const ready = new Starter(cloning, names.ready, 'ready')
   const boot = new Starter(booting, names.machine, 'boot')
   const [bare, kernel]: [number[], number[]] = [[], []]
   for (let index = -WARM_UP; index < n; index++) {
     bare.push(await timeBare(one.command, folder))
     await sandbox.start()
     await clone.start()
+    await ready.start()
     await boot.start(async () => kernel.push(await kernelMs(booting)))
   }
-  for (const starter of [sandbox, clone, boot]) starter.sayPhases()
+  for (const starter of [sandbox, clone, ready, boot]) starter.sayPhases()
   return {
     bare: bare.slice(WARM_UP),
     sandbox: sandbox.times.slice(WARM_UP),
     boot: boot.times.slice(WARM_UP),
     clone: clone.times.slice(WARM_UP),
+    ready: ready.times.slice(WARM_UP),
     kernel: kernel.slice(WARM_UP),
   }
+}
+
+/** By which it is seen that a start went this way. */
+const PHASES = {
+  sandbox: 'sandbox',
+  boot: 'boot',
+  clone: 'clone',
+  ready: 'restore',
+} as const
+
+/** Its first start, at deployment or as a warm-up, makes the template. */
+async function deployReady(node: BenchNode, example: string, name: string): Promise<void> {
+  const folder = await node.deployExample(example, SCALE, name)
+  const manifest = path.join(folder, 'quiver.toml')
+  const rest = await readFile(manifest, 'utf8')
+  await writeFile(manifest, `isolation = "microvm"\nsnapshot = "ready"\n${rest}`)
+  await node.processes.ok('deploy', folder, '--name', name)
 }
 
 /** Starts a task by a request, again and again, and keeps where the time went. */
@@ -68,9 +92,9 @@ class Starter {
   readonly #phases = new Map<string, number[]>()
   readonly #node: BenchNode
   readonly #task: string
-  readonly #way: Way
+  readonly #way: keyof typeof PHASES
 
-  constructor(node: BenchNode, task: string, way: Way) {
+  constructor(node: BenchNode, task: string, way: keyof typeof PHASES) {
     this.#node = node
     this.#task = task
     this.#way = way
@@ -92,8 +116,9 @@ class Starter {
     const [last] = instances.toSorted((a, b) => b.createdAtMs - a.createdAtMs)
     const phases = last?.phases ?? []
     // What started by another way than it is measured for is no sample of it.
-    if (this.#way !== 'sandbox' && !phases.some(({ name }) => name === this.#way)) {
-      throw new Error(`${this.#task} did not ${this.#way}`)
+    const phase = PHASES[this.#way]
+    if (this.times.length > WARM_UP && !phases.some(({ name }) => name === phase)) {
+      throw new Error(`${this.#task} was started without the phase ${phase}`)
     }
     for (const { name, durationMs } of phases) {
       this.#phases.set(name, [...(this.#phases.get(name) ?? []), durationMs])
