@@ -58,8 +58,9 @@ static int is_behind(void) {
   return mux_messages_length() > LOG_BEHIND_BYTES;
 }
 
+/* A core dump is whole when the host has heard its end, too. */
 static int is_flushed(void) {
-  return splices_are_drained() && mux_is_drained();
+  return splices_count(CHANNEL_CORE) == 0 && splices_are_drained() && mux_is_drained();
 }
 
 static void off_timer_fired(struct timer *timer) {
