@@ -125,8 +125,9 @@ static size_t pull(struct channel *channel, uint8_t *to, size_t room) {
   if (splice->source.fd < 0 || splice->is_out_done) return 0;
   ssize_t got = read(splice->source.fd, to, room);
   if (got > 0) {
-    /* Unless the next turn is sure, the loop is to look. */
+    /* Unless the next turn is sure, the loop is to look; and where it cannot, at a file, there has to be one. */
     if ((size_t)got < room && (splice->source.interest & EPOLLIN) == 0) want(splice);
+    if ((size_t)got < room && (splice->source.interest & EPOLLIN) == 0) channel_ready(&splice->channel);
     return (size_t)got;
   }
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
