@@ -11,7 +11,16 @@ import { suite, test } from 'node:test'
 
 import { TestNode, type ProcessName } from './harness.ts'
 import { Traffic, TRAFFIC_SERVER } from './traffic.ts'
-import { gone, isLive, killProcess, liveInstance, nodeId, processesOf, strays } from './wreck.ts'
+import {
+  gone,
+  isLive,
+  killAll,
+  killProcess,
+  liveInstance,
+  nodeId,
+  processesOf,
+  strays,
+} from './wreck.ts'
 
 const hasRedis = existsSync('/usr/bin/redis-server')
 
@@ -37,7 +46,7 @@ async function killEverything(node: TestNode): Promise<readonly number[]> {
   const inside = await Promise.all(live.map(({ id }) => processesOf(node, id)))
   const instances = inside.flatMap((processes) => Object.values(processes))
   const daemons = await Promise.all(DAEMONS.map((name) => node.pid(name)))
-  for (const pid of [...daemons, ...instances]) process.kill(pid, 'SIGKILL')
+  killAll([...daemons, ...instances])
   await Promise.all(daemons.map((pid) => gone(node, pid)))
   return instances
 }

@@ -11,7 +11,7 @@ import { compileCommand } from '../fixtures/compile.ts'
 
 import { ROOT, TestNode } from './harness.ts'
 import { underLoad } from './load.ts'
-import { executorProcesses, gone, isLive, killProcess, liveInstance } from './wreck.ts'
+import { executorProcesses, gone, isLive, killAll, killProcess, liveInstance } from './wreck.ts'
 
 const GUEST = path.join(import.meta.dirname, 'guests/web.c')
 
@@ -141,7 +141,7 @@ test('everything, executors too: the next start leaves nothing, and requests bri
   const { task, ainit } = await executorProcesses(node)
   const names = ['supervise', 'control', 'proxy', 'egress'] as const
   const pids = await Promise.all(names.map((name) => node.pid(name)))
-  for (const pid of [...pids, ainit]) process.kill(pid, 'SIGKILL')
+  killAll([...pids, ainit])
   for (const pid of [...pids, task]) await gone(node, pid)
   await node.up()
   const lost = (await node.describe('back')).instances.filter(isLive)

@@ -18,6 +18,17 @@ export async function killProcess(node: TestNode, name: ProcessName): Promise<nu
   return pid
 }
 
+/** SIGKILL to each of them. With the supervisor its children end, too: some of them may be gone by then. */
+export function killAll(pids: readonly number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It was quicker.
+    }
+  }
+}
+
 export async function gone(node: TestNode, pid: number): Promise<void> {
   await node.until(`the end of ${pid}`, async () => ((await isAlive(pid)) ? undefined : true))
 }
